@@ -36,6 +36,7 @@ const (
 	OpLoadBefore = "load before"
 	OpDelete     = "delete"
 	OpList       = "list"
+	OpPrune      = "prune" // the part of a Save that obeys Keep; only OnPruneError sees it
 	OpClose      = "close"
 )
 
@@ -45,7 +46,7 @@ type Error struct {
 	Op            string // one of the Op constants
 	PersistenceID string // empty for an operation on the whole store
 
-	// SequenceNr is the number saved, the bound of a LoadBefore or Delete, or the
+	// SequenceNr is the number saved, the bound of a LoadBefore, Delete or prune, or the
 	// number of the snapshot found corrupt; 0 where none applies.
 	SequenceNr uint64
 
@@ -64,7 +65,7 @@ func (e *Error) Error() string {
 		fmt.Fprintf(&b, " at %d", e.SequenceNr)
 	case e.Op == OpLoadBefore:
 		fmt.Fprintf(&b, " below %d", e.SequenceNr)
-	case e.Op == OpDelete:
+	case e.Op == OpDelete, e.Op == OpPrune:
 		fmt.Fprintf(&b, " up to %d", e.SequenceNr)
 	}
 	fmt.Fprintf(&b, ": %v", e.Err)
