@@ -1,0 +1,130 @@
+package stack
+
+import (
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/dustin/go-humanize"
+
+	"github.com/snapstack/snapstack/store"
+)
+
+// values reads the options of one layer. Each method takes the option of that name
+// and returns the zero value where it is not given; what was never asked for is
+// unknown. The first error is kept for check.
+type values struct {
+	layer Layer
+	asked []string
+	given map[string]string
+	err   error
+}
+
+func newValues(layer Layer) *values {
+	v := &values{layer: layer, given: make(map[string]string)}
+	for _, option := range layer.Options {
+		if _, twice := v.given[option.Name]; twice {
+			v.fail(fmt.Errorf("%w: %s: option %q is given twice", store.ErrInvalid, layer.Name, option.Name))
+		}
+		v.given[option.Name] = option.Value
+	}
+	return v
+}
+
+// check returns what was wrong, after every known option has been asked for.
+func (v *values) check() error {
+	allowed := "it has no options"
+	if len(v.asked) > 0 {
+		allowed = "allowed are " + strings.Join(v.asked, ", ")
+	}
+	for _, name := range v.asked {
+		delete(v.given, name)
+	}
+	for _, option := range v.layer.Options {
+		if _, unknown := v.given[option.Name]; unknown {
+			return fmt.Errorf("%w: %s: unknown option %q; %s", store.ErrInvalid, v.layer.Name, option.Name, allowed)
+		}
+	}
+	return v.err
+}
+
+func (v *values) fail(err error) {
+	if v.err == nil {
+		v.err = err
+	}
+}
+
+func (v *values) take(name string) (string, bool) {
+	v.asked = append(v.asked, name)
+	value, given := v.given[name]
+	return value, given
+}
+
+// refuse keeps the error that value is none of what is allowed.
+func (v *values) refuse(name, value, allowed string) {
+	v.fail(fmt.Errorf("%w: %s: option %s=%s; allowed is %s", store.ErrInvalid, v.layer.Name, name, quote(value), allowed))
+}
+
+func (v *values) text(name string) string {
+	value, _ := v.take(name)
+	return value
+}
+
+// required returns a text that must be given.
+func (v *values) required(name, meaning string) string {
+	value, _ := v.take(name)
+	if value == "" {
+		v.fail(fmt.Errorf("%w: %s: option %q is required: %s", store.ErrInvalid, v.layer.Name, name, meaning))
+	}
+	return value
+}
+
+// parsed hands a text that is given to parse, whose error says what is allowed.
+func (v *values) parsed(name string, parse func(string) error) {
+	value, given := v.take(name)
+	if !given {
+		return
+	}
+	if err := parse(value); err != nil {
+		v.fail(fmt.Errorf("%s: option %s=%s: %w", v.layer.Name, name, quote(value), err))
+	}
+}
+
+func (v *values) count(name string) int {
+	value, given := v.take(name)
+	if !given {
+		return 0
+	}
+	n, err := strconv.Atoi(value)
+	if err != nil || n < 0 {
+		v.refuse(name, value, "a whole number of 0 or more")
+	}
+	return n
+}
+
+func (v *values) size(name string) int64 {
+	value, given := v.take(name)
+	if !given {
+		return 0
+	}
+	n, err := humanize.ParseBytes(value)
+	if err != nil || n > math.MaxInt64 {
+		v.refuse(name, value, "a size, as 65536, 64KiB or 64MiB")
+		return 0
+	}
+	return int64(n)
+}
+
+func (v *values) duration(name string) time.Duration {
+	value, given := v.take(name)
+	if !given {
+		return 0
+	}
+	d, err := time.ParseDuration(value)
+	if err != nil {
+		v.refuse(name, value, "a duration, as 500ms, 5m or 1h30m")
+	}
+	return d
+}
