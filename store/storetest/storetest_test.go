@@ -226,7 +226,6 @@ var defects = []defect{
 		go func() { select {} }()
 	})},
 	{"the answer of a stale load is kept", "Linearizable", staleFill},
-	{"the answer of a stale load is kept", "ConcurrentUse", staleFill},
 	{"the first save of a number stays", "StateMachine", breaking(func(b *broken) {
 		b.save = func(ctx context.Context, snap store.Snapshot) error {
 			if stored, err := b.inner.LoadBefore(ctx, snap.PersistenceID, snap.SequenceNr+1); err == nil && stored.SequenceNr == snap.SequenceNr {

@@ -1,0 +1,181 @@
+package stack
+
+import (
+	"context"
+	"errors"
+	"reflect"
+	"strings"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"github.com/snapstack/snapstack/store"
+)
+
+func TestParse(t *testing.T) {
+	for text, want := range map[string]Spec{
+		"memory":                                 {{Name: "memory"}},
+		" memory ( ) ":                           {{Name: "memory"}},
+		"memory(keep=3)":                         {{"memory", []Option{{"keep", "3"}}}},
+		" fallback |\n\tmemory( keep = 3 )":      {{Name: "fallback"}, {"memory", []Option{{"keep", "3"}}}},
+		`fallback(attempts="5")|fallback|memory`: {{"fallback", []Option{{"attempts", "5"}}}, {Name: "fallback"}, {Name: "memory"}},
+		`sqlite(path=snap shots.db,keep=2)`:      {{"sqlite", []Option{{"path", "snap shots.db"}, {"keep", "2"}}}},
+		`sqlite(path=" a,b|(c)\t\".db ")`:        {{"sqlite", []Option{{"path", " a,b|(c)\t\".db "}}}},
+		"objectstore(url=s3://bucket?endpoint=http://127.0.0.1:7070&region=r&path_style=true,prefix=snapshots/)": {
+			{"objectstore", []Option{{"url", "s3://bucket?endpoint=http://127.0.0.1:7070&region=r&path_style=true"}, {"prefix", "snapshots/"}}},
+		},
+	} {
+		got, err := Parse(text)
+		if err != nil || !reflect.DeepEqual(got, want) {
+			t.Errorf("Parse(%q) = %#v, %v; want %#v", text, got, err, want)
+		}
+	}
+}
+
+// TestParseErrors reads every error aloud: it must say where, what, and what is
+// allowed.
+func TestParseErrors(t *testing.T) {
+	for text, says := range map[string]string{
+		"":                                 `at byte 0: expected the name of a layer, found the end`,
+		"|":                                `at byte 0: expected the name of a layer, found "|"`,
+		"memory |":                         `at byte 8: expected the name of a layer, found the end`,
+		"memory memory":                    `at byte 7: expected "|" and the next layer, or the end, found "m"`,
+		"memory(":                          `expected the name of an option, found the end`,
+		"memory(keep":                      `expected "=" and a value for "keep", found the end`,
+		"memory(keep)":                     `expected "=" and a value for "keep", found ")"`,
+		"memory(keep=)":                    `expected a value for "keep" (an empty one is written ""), found ")"`,
+		"memory(keep=1":                    `expected "," and the next option, or ")", found the end`,
+		"memory(keep=1,)":                  `expected the name of an option, found ")"`,
+		`memory(keep="1)`:                  `expected a complete Go string in double quotes, found "\""`,
+		`memory(keep="1"2)`:                `expected "," and the next option, or ")", found "2"`,
+		"memory(keep=1(2))":                `expected "," and the next option, or ")", found "("`,
+		"memory(keep=1,keep=2)":            `memory: option "keep" is given twice`,
+		"memory(kept=1)":                   `memory: unknown option "kept"; allowed are keep`,
+		"memory(keep=-1)":                  `memory: option keep=-1; allowed is a whole number of 0 or more`,
+		"memory(keep=1.5)":                 `memory: option keep=1.5; allowed is a whole number of 0 or more`,
+		`memory(keep="")`:                  `memory: option keep=""; allowed is a whole number of 0 or more`,
+		"disk":                             `unknown layer "disk"; allowed are the wrappers cache, fallback, singleflight, zstd and the backends memory, objectstore, sqlite`,
+		"Memory":                           `unknown layer "Memory"`,
+		"memory | memory":                  `the backend "memory" holds no other layer and must stand last, but "memory" follows`,
+		"fallback":                         `the wrapper "fallback" stands last; a backend must: memory, objectstore, sqlite`,
+		"singleflight(x=1) | memory":       `singleflight: unknown option "x"; it has no options`,
+		"cache(size=big) | memory":         `cache: option size=big; allowed is a size, as 65536, 64KiB or 64MiB`,
+		"cache(ttl=5) | memory":            `cache: option ttl=5; allowed is a duration, as 500ms, 5m or 1h30m`,
+		"zstd(level=11) | memory":          `zstd: option level=11: `,
+		"sqlite":                           `sqlite: option "path" is required`,
+		"sqlite(path=a.db,sync=sometimes)": `sqlite: option sync=sometimes: `,
+		"sqlite(path=a.db,journal=paper)":  `sqlite: option journal=paper: `,
+		"objectstore":                      `objectstore: option "url" is required`,
+		"objectstore(url=ftp://x)":         `objectstore: option url=ftp://x: `,
+		"objectstore(url=mem://name)":      `objectstore: option url=mem://name: `,
+		"objectstore(url=file://x)":        `objectstore: option url=file://x: `,
+		"objectstore(url=s3://)":           `objectstore: option url=s3://: `,
+		"objectstore(url=s3://b?key=v)":    `objectstore: option url=s3://b?key=v: `,
+	} {
+		_, err := Parse(text)
+		if !errors.Is(err, store.ErrInvalid) || !strings.Contains(err.Error(), says) {
+			t.Errorf("Parse(%q) says\n\t%v\nand should say\n\t%s", text, err, says)
+		}
+	}
+}
+
+func TestStringIsReadBack(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		spec := Spec{}
+		for range rapid.IntRange(0, 3).Draw(t, "wrappers") {
+			spec = append(spec, Layer{Name: "fallback"})
+		}
+		path := rapid.OneOf(rapid.StringN(1, 20, -1), rapid.SampledFrom([]string{" ", `"`, "a,b", "\xff", "a\nb", `a\b`})).Draw(t, "path")
+		spec = append(spec, Layer{"sqlite", []Option{{"path", path}, {"keep", "3"}}})
+		got, err := Parse(spec.String())
+		if err != nil || !reflect.DeepEqual(got, spec) {
+			t.Errorf("%#v as text is %s, and read back %#v, %v", spec, spec, got, err)
+		}
+	})
+}
+
+func TestOpenCallsObserversBackendFirst(t *testing.T) {
+	spec, err := Parse("fallback | memory(keep=1)")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var seen []string
+	s, err := spec.Open(t.Context(), func(layer Layer, s store.SnapshotStore) store.SnapshotStore {
+		seen = append(seen, layer.String())
+		if layer.Name == "memory" {
+			return &observed{inner: s}
+		}
+		return s
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := []string{"memory(keep=1)", "fallback"}; !reflect.DeepEqual(seen, want) {
+		t.Errorf("the observer saw %v; want %v", seen, want)
+	}
+	o, ok := store.As[*observed](s)
+	if _, outermost := s.(*observed); !ok || outermost {
+		t.Error("what the observer returned does not stand beneath the wrapper")
+	}
+	if err := s.Close(); err != nil || !o.closed {
+		t.Errorf("Close reached the backend: %v, %v", o.closed, err)
+	}
+}
+
+func TestOpenClosesWhatItOpenedWhenALayerFails(t *testing.T) {
+	spec, err := Parse("fallback | memory")
+	if err != nil {
+		t.Fatal(err)
+	}
+	failure := errors.New("no room")
+	layerKinds["failing"] = kind{read: func(*values) opener {
+		return func(context.Context, store.SnapshotStore) (store.SnapshotStore, error) { return nil, failure }
+	}}
+	defer delete(layerKinds, "failing")
+	spec[0].Name = "failing"
+	var backend *observed
+	_, err = spec.Open(t.Context(), func(_ Layer, s store.SnapshotStore) store.SnapshotStore {
+		backend = &observed{inner: s}
+		return backend
+	})
+	if !errors.Is(err, failure) || !backend.closed {
+		t.Errorf("Open returned %v and closed the backend: %v; want the failure and true", err, backend.closed)
+	}
+}
+
+func TestHandmadeSpecIsChecked(t *testing.T) {
+	for _, spec := range []Spec{nil, {{Name: "nothing"}}, {{"memory", []Option{{"keep", "x"}}}}} {
+		if _, err := spec.Open(t.Context()); !errors.Is(err, store.ErrInvalid) {
+			t.Errorf("Open of %#v: %v; want ErrInvalid", spec, err)
+		}
+	}
+}
+
+// observed is a wrapper that knows whether it was closed.
+type observed struct {
+	inner  store.SnapshotStore
+	closed bool
+}
+
+func (o *observed) Save(ctx context.Context, snap store.Snapshot) error {
+	return o.inner.Save(ctx, snap)
+}
+
+func (o *observed) LoadLatest(ctx context.Context, id string) (store.Snapshot, error) {
+	return o.inner.LoadLatest(ctx, id)
+}
+
+func (o *observed) LoadBefore(ctx context.Context, id string, nr uint64) (store.Snapshot, error) {
+	return o.inner.LoadBefore(ctx, id, nr)
+}
+
+func (o *observed) Delete(ctx context.Context, id string, to uint64) error {
+	return o.inner.Delete(ctx, id, to)
+}
+
+func (o *observed) Close() error {
+	o.closed = true
+	return o.inner.Close()
+}
+
+func (o *observed) Unwrap() store.SnapshotStore { return o.inner }
