@@ -1,0 +1,260 @@
+package compress
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"runtime"
+
+	"github.com/snapstack/snapstack/store"
+)
+
+// Options configures a Store. The zero value is a good default.
+type Options struct {
+	// Level is how hard Save tries; "" means Fastest. What the slower levels save
+	// on JSON is a few percent of the size (see there), and it is Save that waits.
+	Level Level
+
+	// MinBytes is the size in bytes below which a state is stored as it is, behind
+	// the header; 0 means 256, and a negative number compresses every state. Pieces
+	// of JSON below 256 bytes came out at most 15 % smaller and up to 6 % larger,
+	// those just above it a third smaller; stored as it is, a state is also loaded
+	// without decoding.
+	MinBytes int
+
+	// MaxDecodedBytes is the greatest size in bytes of a state; 0 means 512 MiB. A
+	// Save above it is ErrTooLarge and reaches nothing, and so is a load of a
+	// stored state that decodes to more, before any memory is taken for it. States
+	// from before the wrapper are not held to it.
+	MaxDecodedBytes int64
+
+	// Concurrency is how many frames, of up to 1 MiB, are compressed and
+	// decompressed at once, over all callers; 0 means GOMAXPROCS. At most 1024.
+	Concurrency int
+}
+
+const (
+	defaultMinBytes        = 256
+	defaultMaxDecodedBytes = 512 << 20
+	maxConcurrency         = 1024
+)
+
+// Store is the wrapper that compresses states. Operations are as durable and as
+// consistent as those of the store beneath.
+//
+// A load of a damaged state is store.ErrCorrupt. A load of a state written by a
+// later version of this package, in a format not known here, is an error that
+// matches errors.ErrUnsupported.
+type Store struct {
+	inner   store.SnapshotStore
+	gate    store.Gate
+	codec   *codec
+	buffers buffers
+}
+
+var (
+	_ store.SnapshotStore = (*Store)(nil)
+	_ store.Wrapper       = (*Store)(nil)
+	_ store.Viewer        = (*Store)(nil)
+)
+
+// New returns a Store over inner, which it closes when it is closed itself.
+func New(inner store.SnapshotStore, opts Options) (*Store, error) {
+	s, err := newStore(inner, opts)
+	return s, store.Wrap(store.OpOpen, "", 0, err)
+}
+
+func newStore(inner store.SnapshotStore, opts Options) (*Store, error) {
+	if inner == nil {
+		return nil, fmt.Errorf("compress: %w inner store: nil", store.ErrInvalid)
+	}
+	if opts.Level == "" {
+		opts.Level = Fastest
+	}
+	if _, err := ParseLevel(string(opts.Level)); err != nil {
+		return nil, err
+	}
+	if opts.MinBytes == 0 {
+		opts.MinBytes = defaultMinBytes
+	}
+	if opts.MaxDecodedBytes < 0 || opts.MaxDecodedBytes > math.MaxInt {
+		return nil, fmt.Errorf("compress: %w MaxDecodedBytes %d; allowed are 0 (for %d) to %d", store.ErrInvalid, opts.MaxDecodedBytes, defaultMaxDecodedBytes, math.MaxInt)
+	}
+	if opts.MaxDecodedBytes == 0 {
+		opts.MaxDecodedBytes = defaultMaxDecodedBytes
+	}
+	if opts.Concurrency < 0 || opts.Concurrency > maxConcurrency {
+		return nil, fmt.Errorf("compress: %w Concurrency %d; allowed are 0 (for GOMAXPROCS) to %d", store.ErrInvalid, opts.Concurrency, maxConcurrency)
+	}
+	if opts.Concurrency == 0 {
+		opts.Concurrency = min(runtime.GOMAXPROCS(0), maxConcurrency)
+	}
+	codec, err := newCodec(opts)
+	if err != nil {
+		return nil, fmt.Errorf("compress: %w", err)
+	}
+	return &Store{inner: inner, codec: codec}, nil
+}
+
+// Save implements store.SnapshotStore.
+func (s *Store) Save(ctx context.Context, snap store.Snapshot) error {
+	return store.Wrap(store.OpSave, snap.PersistenceID, snap.SequenceNr, s.save(ctx, snap))
+}
+
+func (s *Store) save(ctx context.Context, snap store.Snapshot) error {
+	if err := s.gate.Enter(ctx); err != nil {
+		return err
+	}
+	defer s.gate.Leave()
+	if err := store.CheckSave(snap); err != nil {
+		return err
+	}
+	if size := int64(len(snap.State)); size > s.codec.maxBytes {
+		return fmt.Errorf("compress: %w: %d bytes; allowed by MaxDecodedBytes are %d", store.ErrTooLarge, size, s.codec.maxBytes)
+	}
+	buffer := s.buffers.get(s.codec.maxBlobSize(len(snap.State)))
+	defer s.buffers.put(buffer) // inner keeps no reference to what it was given
+	blob, err := s.codec.encode(ctx, snap.State, *buffer)
+	if err != nil {
+		return err
+	}
+	snap.State = blob
+	return s.inner.Save(ctx, snap)
+}
+
+// LoadLatest implements store.SnapshotStore.
+func (s *Store) LoadLatest(ctx context.Context, persistenceID string) (store.Snapshot, error) {
+	snap, err := s.loadLatest(ctx, persistenceID)
+	return snap, store.Wrap(store.OpLoadLatest, persistenceID, 0, err)
+}
+
+func (s *Store) loadLatest(ctx context.Context, persistenceID string) (store.Snapshot, error) {
+	if err := s.gate.Enter(ctx); err != nil {
+		return store.Snapshot{}, err
+	}
+	defer s.gate.Leave()
+	var snap store.Snapshot
+	err := store.ViewLatest(ctx, s.inner, persistenceID, func(stored store.Snapshot) error {
+		var err error
+		snap, err = s.decoded(ctx, store.OpLoadLatest, stored)
+		return err
+	})
+	if err != nil {
+		return store.Snapshot{}, err
+	}
+	return snap, nil
+}
+
+// LoadBefore implements store.SnapshotStore.
+func (s *Store) LoadBefore(ctx context.Context, persistenceID string, sequenceNr uint64) (store.Snapshot, error) {
+	snap, err := s.loadBefore(ctx, persistenceID, sequenceNr)
+	return snap, store.Wrap(store.OpLoadBefore, persistenceID, sequenceNr, err)
+}
+
+func (s *Store) loadBefore(ctx context.Context, persistenceID string, sequenceNr uint64) (store.Snapshot, error) {
+	if err := s.gate.Enter(ctx); err != nil {
+		return store.Snapshot{}, err
+	}
+	defer s.gate.Leave()
+	stored, err := s.inner.LoadBefore(ctx, persistenceID, sequenceNr)
+	if err != nil {
+		return store.Snapshot{}, err
+	}
+	return s.decoded(ctx, store.OpLoadBefore, stored)
+}
+
+// ViewLatest implements store.Viewer. The state lent is in a buffer that is used
+// again, or the one that the store beneath lends where that holds the state as it
+// is.
+func (s *Store) ViewLatest(ctx context.Context, persistenceID string, view func(store.Snapshot) error) error {
+	var viewErr error
+	err := s.viewLatest(ctx, persistenceID, func(snap store.Snapshot) error {
+		viewErr = view(snap)
+		return nil
+	})
+	if err != nil {
+		return store.Wrap(store.OpLoadLatest, persistenceID, 0, err)
+	}
+	return viewErr
+}
+
+func (s *Store) viewLatest(ctx context.Context, persistenceID string, view func(store.Snapshot) error) error {
+	if err := s.gate.Enter(ctx); err != nil {
+		return err
+	}
+	defer s.gate.Leave()
+	return store.ViewLatest(ctx, s.inner, persistenceID, func(snap store.Snapshot) error {
+		if !isBlob(snap.State) {
+			return view(snap)
+		}
+		b, err := parseBlob(snap.State, s.codec.maxBytes)
+		if err != nil {
+			return loadError(store.OpLoadLatest, snap, err)
+		}
+		if len(b.frames) == 1 && b.frames[0].raw != nil {
+			snap.State = b.frames[0].raw
+			return view(snap)
+		}
+		buffer := s.buffers.get(b.size)
+		defer s.buffers.put(buffer)
+		state := (*buffer)[:b.size:b.size]
+		if err := s.codec.decode(ctx, b, state); err != nil {
+			return loadError(store.OpLoadLatest, snap, err)
+		}
+		snap.State = state
+		return view(snap)
+	})
+}
+
+// Delete implements store.SnapshotStore.
+func (s *Store) Delete(ctx context.Context, persistenceID string, toSequenceNr uint64) error {
+	return store.Wrap(store.OpDelete, persistenceID, toSequenceNr, s.delete(ctx, persistenceID, toSequenceNr))
+}
+
+func (s *Store) delete(ctx context.Context, persistenceID string, toSequenceNr uint64) error {
+	if err := s.gate.Enter(ctx); err != nil {
+		return err
+	}
+	defer s.gate.Leave()
+	return s.inner.Delete(ctx, persistenceID, toSequenceNr)
+}
+
+// Close implements store.SnapshotStore.
+func (s *Store) Close() error {
+	return s.gate.Close(func() error {
+		return errors.Join(s.codec.close(), s.inner.Close())
+	})
+}
+
+// Unwrap implements store.Wrapper.
+func (s *Store) Unwrap() store.SnapshotStore { return s.inner }
+
+// decoded returns a stored snapshot with its state in memory of its own, exactly
+// as large.
+func (s *Store) decoded(ctx context.Context, op string, snap store.Snapshot) (store.Snapshot, error) {
+	if !isBlob(snap.State) {
+		snap.State = bytes.Clone(snap.State)
+		return snap, nil
+	}
+	b, err := parseBlob(snap.State, s.codec.maxBytes)
+	if err != nil {
+		return store.Snapshot{}, loadError(op, snap, err)
+	}
+	state := make([]byte, b.size)
+	if err := s.codec.decode(ctx, b, state); err != nil {
+		return store.Snapshot{}, loadError(op, snap, err)
+	}
+	snap.State = state
+	return snap, nil
+}
+
+// loadError returns err as that of a load which found snap. The number belongs in
+// the error's own field only where the snapshot is corrupt.
+func loadError(op string, snap store.Snapshot, err error) error {
+	if errors.Is(err, store.ErrCorrupt) {
+		return store.Wrap(op, snap.PersistenceID, snap.SequenceNr, err)
+	}
+	return fmt.Errorf("snapshot at %d: %w", snap.SequenceNr, err)
+}
