@@ -1,0 +1,74 @@
+package cache_test
+
+import (
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/snapstack/snapstack/cache"
+	"github.com/snapstack/snapstack/memory"
+	"github.com/snapstack/snapstack/store"
+	"github.com/snapstack/snapstack/store/storetest"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// A layer puts one wrapper over a store.
+type layer func(t *testing.T, inner store.SnapshotStore) store.SnapshotStore
+
+func cacheWith(opts cache.Options) layer {
+	return func(t *testing.T, inner store.SnapshotStore) store.SnapshotStore {
+		t.Helper()
+		c, err := cache.New(inner, opts)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+}
+
+func singleflight(_ *testing.T, inner store.SnapshotStore) store.SnapshotStore {
+	return cache.NewSingleflight(inner)
+}
+
+var plainCache = cacheWith(cache.Options{})
+
+// over returns the stack of the layers, outermost first, over inner.
+func over(t *testing.T, inner store.SnapshotStore, layers ...layer) store.SnapshotStore {
+	t.Helper()
+	for i := len(layers) - 1; i >= 0; i-- {
+		inner = layers[i](t, inner)
+	}
+	return inner
+}
+
+func newMemory(t *testing.T, keep int) store.SnapshotStore {
+	t.Helper()
+	s, err := memory.New(memory.Options{Keep: keep})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+var stacks = map[string][]layer{
+	"Cache":                 {plainCache},
+	"CacheTiny":             {cacheWith(cache.Options{MaxBytes: 1000})},
+	"CacheNoExpiry":         {cacheWith(cache.Options{TTL: -1})},
+	"CacheNegative":         {cacheWith(cache.Options{NegativeTTL: time.Hour})},
+	"Singleflight":          {singleflight},
+	"CacheOverSingleflight": {cacheWith(cache.Options{NegativeTTL: time.Hour}), singleflight},
+	"SingleflightOverCache": {singleflight, plainCache},
+	"CacheOverCache":        {plainCache, cacheWith(cache.Options{MaxBytes: 2000, NegativeTTL: time.Hour})},
+}
+
+func TestConformance(t *testing.T) {
+	for name, layers := range stacks {
+		t.Run(name, func(t *testing.T) {
+			storetest.Run(t, func(t *testing.T, c storetest.Config) store.SnapshotStore {
+				return over(t, newMemory(t, c.Keep), layers...)
+			})
+		})
+	}
+}

@@ -1,0 +1,27 @@
+// Package cache has the wrappers for hot reads: Cache, a read-through LRU of the
+// latest snapshot of each id, and Singleflight, which lets concurrent loads of one
+// id share one load.
+//
+// Both may stand anywhere in a stack and never make it lie: within one process and
+// one store value, a history of calls on an id is linearizable if it is so for the
+// inner store, whatever fails, panics or is cancelled on the way. What that takes
+// is in the type overlaps.
+//
+// Two things are beyond any wrapper. Another process that writes to the same
+// backend is not seen before an entry's time to live has passed. And an inner
+// store whose failed write takes effect only after it returned (a PUT that was
+// given up, and arrives) may leave the state before it in the cache that long.
+//
+// # Order
+//
+// A cache over a singleflight over everything else serves hits without a flight,
+// and lets a storm of misses share one. Over compress it holds states ready for
+// use; beneath, compressed ones, more of them.
+//
+// # Dependencies
+//
+// The list of entries is hashicorp/golang-lru's simplelru, under a lock and a
+// budget in bytes of this package's own. Flights are not those of x/sync: its
+// singleflight knows no contexts, and any caller may join a load that began before
+// a write which that caller has seen finish.
+package cache

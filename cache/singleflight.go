@@ -1,0 +1,247 @@
+package cache
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"runtime"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+
+	"github.com/snapstack/snapstack/store"
+)
+
+// SingleflightStats is what a Singleflight has done since it was made.
+type SingleflightStats struct {
+	Flights int64 // loads of the latest passed to the inner store
+	Shared  int64 // loads that joined one of those instead
+}
+
+// Singleflight is a wrapper that lets concurrent loads of the latest snapshot of
+// an id share one load of the inner store, a flight. LoadBefore passes through.
+//
+// A flight ends when nobody waits for it any more, its context being its own: that
+// of the caller who began it, without its end. Its result, error or panic goes to
+// those who waited and to nobody else.
+type Singleflight struct {
+	inner store.SnapshotStore
+	gate  store.Gate
+
+	overlaps overlaps           // whose lock guards flights and the waiters of each
+	flights  map[string]*flight // those that may be joined
+
+	landed  sync.WaitGroup // the goroutines of all flights
+	started atomic.Int64
+	shared  atomic.Int64
+}
+
+// A flight is one load of the inner store.
+type flight struct {
+	cancel  context.CancelFunc
+	waiters int  // callers waiting now
+	joined  bool // by a second caller, ever
+
+	done chan struct{} // closed when the rest is set
+
+	snap   store.Snapshot
+	err    error
+	panic  *flightPanic // the inner store panicked
+	exited bool         // the inner store called runtime.Goexit
+}
+
+var (
+	_ store.SnapshotStore = (*Singleflight)(nil)
+	_ store.Wrapper       = (*Singleflight)(nil)
+	_ store.Viewer        = (*Singleflight)(nil)
+)
+
+// NewSingleflight returns a Singleflight over inner, which must not be nil: that
+// panics.
+func NewSingleflight(inner store.SnapshotStore) *Singleflight {
+	if inner == nil {
+		panic("cache: NewSingleflight over a nil store")
+	}
+	return &Singleflight{inner: inner, overlaps: newOverlaps(), flights: make(map[string]*flight)}
+}
+
+// Save implements store.SnapshotStore.
+func (s *Singleflight) Save(ctx context.Context, snap store.Snapshot) error {
+	err := s.write(ctx, snap.PersistenceID, func() error { return s.inner.Save(ctx, snap) })
+	return store.Wrap(store.OpSave, snap.PersistenceID, snap.SequenceNr, err)
+}
+
+// Delete implements store.SnapshotStore.
+func (s *Singleflight) Delete(ctx context.Context, persistenceID string, toSequenceNr uint64) error {
+	err := s.write(ctx, persistenceID, func() error { return s.inner.Delete(ctx, persistenceID, toSequenceNr) })
+	return store.Wrap(store.OpDelete, persistenceID, toSequenceNr, err)
+}
+
+// write makes a call that changes the id. From when it begins nobody joins a
+// flight that began before, and until it ends nobody joins one at all.
+func (s *Singleflight) write(ctx context.Context, id string, call func() error) error {
+	if err := s.gate.Enter(ctx); err != nil {
+		return err
+	}
+	defer s.gate.Leave()
+	s.overlaps.mu.Lock()
+	at := s.overlaps.beginWrite(id)
+	delete(s.flights, id)
+	s.overlaps.mu.Unlock()
+	defer func() {
+		s.overlaps.mu.Lock()
+		defer s.overlaps.mu.Unlock()
+		s.overlaps.endWrite(id, at)
+	}()
+	return call()
+}
+
+// LoadLatest implements store.SnapshotStore.
+func (s *Singleflight) LoadLatest(ctx context.Context, persistenceID string) (store.Snapshot, error) {
+	if err := s.gate.Enter(ctx); err != nil {
+		return store.Snapshot{}, store.Wrap(store.OpLoadLatest, persistenceID, 0, err)
+	}
+	defer s.gate.Leave()
+	f, err := s.wait(ctx, persistenceID)
+	if err != nil {
+		return store.Snapshot{}, store.Wrap(store.OpLoadLatest, persistenceID, 0, err)
+	}
+	snap := f.snap
+	if f.joined {
+		snap.State = bytes.Clone(snap.State)
+	}
+	return snap, nil
+}
+
+// ViewLatest implements store.Viewer. All who share a flight are lent the same
+// bytes.
+func (s *Singleflight) ViewLatest(ctx context.Context, persistenceID string, view func(store.Snapshot) error) error {
+	if err := s.gate.Enter(ctx); err != nil {
+		return store.Wrap(store.OpLoadLatest, persistenceID, 0, err)
+	}
+	defer s.gate.Leave()
+	f, err := s.wait(ctx, persistenceID)
+	if err != nil {
+		return store.Wrap(store.OpLoadLatest, persistenceID, 0, err)
+	}
+	return view(f.snap)
+}
+
+// LoadBefore implements store.SnapshotStore.
+func (s *Singleflight) LoadBefore(ctx context.Context, persistenceID string, sequenceNr uint64) (store.Snapshot, error) {
+	if err := s.gate.Enter(ctx); err != nil {
+		return store.Snapshot{}, store.Wrap(store.OpLoadBefore, persistenceID, sequenceNr, err)
+	}
+	defer s.gate.Leave()
+	return s.inner.LoadBefore(ctx, persistenceID, sequenceNr)
+}
+
+// Stats returns what has happened so far.
+func (s *Singleflight) Stats() SingleflightStats {
+	return SingleflightStats{Flights: s.started.Load(), Shared: s.shared.Load()}
+}
+
+// Close implements store.SnapshotStore.
+func (s *Singleflight) Close() error {
+	return s.gate.Close(func() error {
+		s.landed.Wait() // nobody waits for these any more: all of them are cancelled
+		return s.inner.Close()
+	})
+}
+
+// Unwrap implements store.Wrapper.
+func (s *Singleflight) Unwrap() store.SnapshotStore { return s.inner }
+
+// wait joins a flight or starts one, and returns it when it has landed with a
+// snapshot.
+func (s *Singleflight) wait(ctx context.Context, id string) (*flight, error) {
+	if err := store.CheckID(id); err != nil {
+		return nil, err
+	}
+	s.overlaps.mu.Lock()
+	f := s.flights[id]
+	if f != nil {
+		f.joined = true
+		s.shared.Add(1)
+	} else {
+		f = s.start(ctx, id)
+	}
+	f.waiters++
+	s.overlaps.mu.Unlock()
+
+	select {
+	case <-f.done:
+	case <-ctx.Done():
+		s.overlaps.mu.Lock()
+		if f.waiters--; f.waiters == 0 {
+			s.forget(id, f) // a newcomer must not join what is cancelled
+			f.cancel()
+		}
+		s.overlaps.mu.Unlock()
+		return nil, ctx.Err()
+	}
+	switch {
+	case f.panic != nil:
+		panic(f.panic)
+	case f.exited:
+		runtime.Goexit()
+	}
+	return f, f.err
+}
+
+// start starts a flight. It needs the lock.
+func (s *Singleflight) start(ctx context.Context, id string) *flight {
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	f := &flight{cancel: cancel, done: make(chan struct{})}
+	// While a write is in flight every load flies alone: it may come back with the
+	// state before the write although a caller who would join it has seen the one
+	// after, through LoadBefore.
+	if !s.overlaps.writing(id) {
+		s.flights[id] = f
+	}
+	s.started.Add(1)
+	s.landed.Go(func() { s.fly(ctx, id, f) })
+	return f
+}
+
+// fly loads for f.
+func (s *Singleflight) fly(ctx context.Context, id string, f *flight) {
+	f.exited = true // unless the inner store returns or panics
+	defer func() {
+		if value := recover(); value != nil {
+			f.exited = false
+			f.panic = &flightPanic{value: value, stack: debug.Stack()}
+		}
+		s.overlaps.mu.Lock()
+		s.forget(id, f) // from now on nobody sets joined
+		s.overlaps.mu.Unlock()
+		f.cancel()
+		close(f.done)
+	}()
+	f.snap, f.err = s.inner.LoadLatest(ctx, id)
+	f.exited = false
+}
+
+// forget keeps others from joining f. It needs the lock. By now the flight that may
+// be joined can be another one, begun after a write.
+func (s *Singleflight) forget(id string, f *flight) {
+	if s.flights[id] == f {
+		delete(s.flights, id)
+	}
+}
+
+// A flightPanic carries a panic of the inner store from the goroutine of a flight
+// to the callers that waited for it.
+type flightPanic struct {
+	value any
+	stack []byte
+}
+
+// Error prints the stack where the panic happened: the caller's is of no use.
+func (p *flightPanic) Error() string { return fmt.Sprintf("%v\n\n%s", p.value, p.stack) }
+
+// Unwrap returns the value of the panic where that is an error.
+func (p *flightPanic) Unwrap() error {
+	err, _ := p.value.(error)
+	return err
+}
