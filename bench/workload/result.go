@@ -1,0 +1,76 @@
+package workload
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/HdrHistogram/hdrhistogram-go"
+
+	"github.com/snapstack/snapstack/store/storetest"
+)
+
+// A Result is what was measured of one store.
+type Result struct {
+	Name string // of the Target
+
+	// Elapsed is the time that all rounds of the store took together: a round ends
+	// when the operations in flight have. It is 0 where nothing was measured, because
+	// of Err or because ctx ended first.
+	Elapsed time.Duration
+
+	// Loads and Saves are the latencies of the operations that succeeded, in
+	// nanoseconds up to one hour, with three significant digits.
+	Loads, Saves *hdrhistogram.Histogram
+
+	Backend *storetest.Counts // what passed the Counter while measuring; nil where there is none
+	Cache   *CacheUse         // nil where there is no cache
+	Stored  *Stored           // nil where the store can't list, or listing failed
+
+	// Stale counts the reads that returned an older snapshot than was acknowledged
+	// before they began, or none; Wrong those that returned other bytes than were
+	// saved, or what was never saved. Both are of all reads, measured or not, and are
+	// 0 for a store that keeps the contract.
+	Stale, Wrong int64
+	FirstBad     *BadRead // the first stale or wrong read; nil where there was none
+
+	Errors   int64 // operations that failed, other than by the end of ctx
+	FirstErr error // the first of them
+
+	Err    error // why the store could not be measured: opening it or saving the first snapshots failed
+	EndErr error // what failed afterwards: listing, deleting what the run had saved, closing
+}
+
+// CacheUse is how a cache fared while measuring.
+type CacheUse struct {
+	Hits, Misses int64
+}
+
+// Stored is what a store holds of the run at its end.
+type Stored struct {
+	StoredBytes int64 // as List tells
+	StateBytes  int64 // the lengths of the same states as they were saved
+}
+
+// OpsPerSecond returns how many operations of both kinds succeeded in a second;
+// 0 where nothing was measured.
+func (r *Result) OpsPerSecond() float64 {
+	if r.Elapsed == 0 {
+		return 0
+	}
+	return float64(r.Loads.TotalCount()+r.Saves.TotalCount()) / r.Elapsed.Seconds()
+}
+
+// A BadRead is a load that broke the contract.
+type BadRead struct {
+	PersistenceID string
+	Acknowledged  uint64 // the highest number whose save had returned before the load began
+	Attempted     uint64 // the highest number whose save had begun when the load returned
+	SequenceNr    uint64 // what the load returned; 0 where it found nothing
+	Stale         bool   // older than acknowledged, or nothing; false where it was wrong
+	Problem       string // what was wrong, as "found nothing, but number 3 was saved before the load began"
+}
+
+// String returns one line, naming the entity.
+func (b *BadRead) String() string {
+	return fmt.Sprintf("load latest of %q %s", b.PersistenceID, b.Problem)
+}
