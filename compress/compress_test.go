@@ -142,6 +142,17 @@ func TestMinBytes(t *testing.T) {
 	}
 }
 
+// MinBytes is about states, not about the frames that they are cut into.
+func TestMinBytesOfSeveralFrames(t *testing.T) {
+	inner := mustMemory(t, 0)
+	s := mustNew(t, inner, compress.Options{MinBytes: 1 << 20})
+	defer mustClose(t, s)
+	mustSave(t, s, 1, make([]byte, 1<<20+1))
+	if stored := storedState(t, inner); len(stored) > 1000 {
+		t.Errorf("a state above MinBytes took %d bytes", len(stored))
+	}
+}
+
 func TestMaxDecodedBytes(t *testing.T) {
 	const limit = 100_000
 	inner := mustMemory(t, 0)
@@ -382,6 +393,50 @@ func TestConcurrentLargeStates(t *testing.T) {
 	wg.Wait()
 }
 
+// What is lent, to a view or to the store beneath, is in nobody else's hands.
+func TestBuffersAreNotSharedWhileLent(t *testing.T) {
+	state, other := jsonState(20_000), bytes.Repeat([]byte("other "), 3500)
+	var s *compress.Store
+	useBuffers := func() {
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			if err := s.Save(t.Context(), store.Snapshot{PersistenceID: "order-2", SequenceNr: 1, State: other}); err != nil {
+				t.Errorf("Save: %v", err)
+			}
+			err := s.ViewLatest(t.Context(), "order-2", func(store.Snapshot) error { return nil })
+			if err != nil {
+				t.Errorf("ViewLatest: %v", err)
+			}
+		}()
+		<-done
+	}
+	s = mustNew(t, watchedSave{mustMemory(t, 0), func(snap store.Snapshot) {
+		if snap.PersistenceID != id {
+			return
+		}
+		was := bytes.Clone(snap.State)
+		useBuffers()
+		if !bytes.Equal(snap.State, was) {
+			t.Error("the bytes changed while the store beneath saved them")
+		}
+	}}, compress.Options{})
+	defer mustClose(t, s)
+	for range 30 { // a pool hands out another buffer now and then
+		mustSave(t, s, 1, state)
+		err := s.ViewLatest(t.Context(), id, func(snap store.Snapshot) error {
+			useBuffers()
+			if !bytes.Equal(snap.State, state) {
+				t.Error("the state changed while it was lent to a view")
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 func TestCloseReturnsTheErrorBeneath(t *testing.T) {
 	want := errors.New("disk on fire")
 	s := mustNew(t, failingClose{mustMemory(t, 0), want}, compress.Options{})
@@ -414,6 +469,17 @@ type failingClose struct {
 }
 
 func (f failingClose) Close() error { return f.err }
+
+// watchedSave calls watch before each Save.
+type watchedSave struct {
+	store.SnapshotStore
+	watch func(store.Snapshot)
+}
+
+func (w watchedSave) Save(ctx context.Context, snap store.Snapshot) error {
+	w.watch(snap)
+	return w.SnapshotStore.Save(ctx, snap)
+}
 
 // countdownContext ends when Err has been asked left times.
 type countdownContext struct {

@@ -150,6 +150,33 @@ func TestEveryTwoFlippedBytesAreCorrupt(t *testing.T) {
 	}
 }
 
+// One end is enough to tell a blob, with two of the bytes damaged by which it is
+// told, whatever became of the other.
+func TestDamageOfBothEndsIsCorrupt(t *testing.T) {
+	d := newDamaged(t, compress.Options{})
+	blob := d.blob(t, []byte("a state"))
+	trailer := len(blob) - 16
+	start := []int{0, 1, 2, 3, 8, 9, 10, 11}
+	var end []int
+	for at := trailer; at < len(blob)-4; at++ {
+		end = append(end, at)
+	}
+	for _, test := range []struct {
+		lost [2]int
+		keep []int
+	}{{[2]int{trailer, len(blob)}, start}, {[2]int{0, 12}, end}} {
+		for i, a := range test.keep {
+			for _, b := range test.keep[:i] {
+				both := bytes.Clone(blob)
+				clear(both[test.lost[0]:test.lost[1]])
+				both[a] ^= 0xff
+				both[b] ^= 0xff
+				d.wantCorrupt(t, fmt.Sprintf("bytes %v lost, %d and %d flipped", test.lost, a, b), both)
+			}
+		}
+	}
+}
+
 // Below 5 bytes at the start and 8 at the end nothing tells what is left from a
 // state of an application.
 func TestEveryTruncationIsCorrupt(t *testing.T) {
@@ -271,10 +298,11 @@ func TestLyingBlobs(t *testing.T) {
 		"header without a size":   seal(newHeader(1, 0, 0)[:14], nil),
 		"size cut short":          seal(append(newHeader(1, 0, 0)[:14], 0x80), nil),
 		"size over 64 bits":       seal(append(newHeader(1, 0, 0)[:14], bytes.Repeat([]byte{0xff}, 11)...), nil),
+		"sizes that wrap around":  seal(newHeader(1, 0, 50_000, 12, 16), []byte("\x28\xb5\x2f\xfd\xa0\xa0\x86\x01\x00\x01\x00\x00\x28\xb5\x2f\xfd\xe0\xb0\x3c\xff\xff\xff\xff\xff\xff\x01\x00\x00")),
 		"no zstd frame":           seal(newHeader(1, 0, 5, 5), []byte("hello")),
 		"skippable frame":         seal(newHeader(1, 0, 4, 12), []byte("\x50\x2a\x4d\x18\x04\x00\x00\x00abcd")),
 		"frame without a size":    seal(newHeader(1, 0, 1, 10), []byte("\x28\xb5\x2f\xfd\x00\x58\x09\x00\x00x")),
-		"frame with a dictionary": seal(newHeader(1, 0, 1, 10), []byte("\x28\xb5\x2f\xfd\x21\x07\x01\x09\x00\x00x")[:10]),
+		"frame with a dictionary": seal(newHeader(1, 0, 1, 11), []byte("\x28\xb5\x2f\xfd\x21\x07\x01\x09\x00\x00x")),
 		"frame of nothing":        seal(newHeader(1, 0, 0, 9), []byte("\x28\xb5\x2f\xfd\x20\x00\x01\x00\x00")),
 		"frame larger than said":  seal(newHeader(1, 0, 2, 12), []byte("\x28\xb5\x2f\xfd\x20\x02\x19\x00\x00abc")),
 		"frame smaller than said": seal(newHeader(1, 0, 4, 12), []byte("\x28\xb5\x2f\xfd\x20\x04\x19\x00\x00abc")),

@@ -36,7 +36,7 @@
 // are several, and ends every frame but those of states below MinBytes with
 // zstd's own checksum of the content; no reader may count on either.
 //
-// Beside the frames this takes 32 to 39 bytes for a state up to 1 MiB.
+// Beside the frames this takes 31 to 36 bytes for a state of up to 1 MiB.
 //
 // Flag 01 is reserved for frames that need a dictionary, which they name by its id
 // as RFC 8878 says. Every later version keeps the first 13 bytes and the trailer,
@@ -44,24 +44,33 @@
 // from a damaged one: the first is an error matching errors.ErrUnsupported, the
 // second store.ErrCorrupt.
 //
-// # What is a blob, and what is an older state
+// # Blobs and older states
 //
-// A damaged blob must not be taken for an older, uncompressed state and handed
-// out: so whatever bears the traces of a blob is one. Stored bytes count as a blob
-// if
+// A damaged blob must not pass for an older, uncompressed state and be handed out.
+// So a blob leaves traces of itself at both ends, and whatever bears those of one
+// end counts as a blob:
 //
-//   - of the header's bytes 0 to 3 and 8 to 11 at least six stand in place, or
-//   - of the trailer's bytes 0 to 11 at least ten stand in place before the last
-//     four bytes, or
-//   - they are less than a trailer, and either the first 5 bytes or more of a
-//     header, its length reaching past the end, or the last 8 or more of a trailer.
+//   - of the header's bytes 0 to 3 and 8 to 11, at least six stand in place; or
+//   - of the trailer's bytes 0 to 11, at least ten stand in place, four bytes
+//     before the end; or
+//   - too short for either, it is the first 5 to 11 bytes of a header, whose length
+//     then reaches past the end, or the last 8 to 15 of a trailer.
 //
-// Everything else is an older state. A blob is then accepted only if all of it is
-// right, checksum included. It follows that flipping, losing, adding or swapping
-// any one or two bytes, or any frame, or cutting off either end, is always seen as
-// damage. What can't be seen is that bytes are missing when at most the first 4 or
-// the last 7 bytes are left, or when both ends are damaged, each in three places
-// or more. The only older states that are misread are those which bear the
-// traces above. In practice that is the blobs of this package that an application
-// had put into its states itself: those are decoded.
+// Everything else is an older state. A blob is accepted only if all of it is right,
+// the checksum included, and is ErrCorrupt otherwise. So damage is seen
+//
+//   - if any two bytes are flipped or swapped, or one is lost or added;
+//   - if any frame, header and trailer included, is lost, added or swapped with
+//     another;
+//   - if anything at all happens beyond the first 12 bytes, or before the last 16.
+//
+// It is not seen where both ends are lost, or where nothing is left but the first 4
+// bytes or the last 7: those could be a state of any application. (As to what the
+// checksum does not always see, which is damage of more than 32 bits in a row, it
+// misses one case in four billion, and then there is zstd's own.)
+//
+// The older states that are misread are those which bear such traces. In practice
+// these are blobs of this package that the application had put into its states
+// itself: they are decoded. A state that was saved through the wrapper may be
+// anything.
 package compress
