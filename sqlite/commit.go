@@ -1,0 +1,261 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+)
+
+// A write is a Save or Delete on its way to the database.
+type write struct {
+	queued    time.Time
+	statement string
+	args      []any
+	prune     []any // arguments of the prune that follows; nil for none
+
+	lead chan struct{} // closed when its caller is to lead
+	done chan struct{} // closed when the rest is set
+
+	err      error
+	pruneErr error
+}
+
+func newWrite(statement string, args ...any) *write {
+	return &write{
+		queued:    time.Now(),
+		statement: statement,
+		args:      args,
+		lead:      make(chan struct{}),
+		done:      make(chan struct{}),
+	}
+}
+
+// A queue holds the writes that nobody has begun. Where it is not empty somebody
+// leads.
+type queue struct {
+	mu      sync.Mutex
+	waiting []*write
+	led     bool
+
+	// prepared are the statements of the kept connection, used by who leads.
+	prepared map[string]*sql.Stmt
+}
+
+// remove takes w out, and says whether it was still there.
+func (q *queue) remove(w *write) bool {
+	at := slices.Index(q.waiting, w)
+	if at < 0 {
+		return false
+	}
+	q.waiting = slices.Delete(q.waiting, at, at+1)
+	return true
+}
+
+// handOver ends a lead: the first in the queue takes it, or nobody does.
+func (q *queue) handOver() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.led = len(q.waiting) > 0; q.led {
+		close(q.waiting[0].lead)
+	}
+}
+
+func (q *queue) closeStatements() error {
+	var err error
+	for _, stmt := range q.prepared {
+		err = errors.Join(err, stmt.Close())
+	}
+	return err
+}
+
+// submit gets w committed, together with what else waits. When it returns, nothing
+// reads the arguments of w any more.
+func (s *Store) submit(ctx context.Context, w *write) error {
+	q := &s.queue
+	q.mu.Lock()
+	q.waiting = append(q.waiting, w)
+	leads := !q.led
+	q.led = true
+	q.mu.Unlock()
+
+	if !leads {
+		select {
+		case <-w.done:
+			return cause(ctx, w.err)
+		case <-w.lead:
+		case <-ctx.Done():
+			q.mu.Lock()
+			removed := q.remove(w)
+			q.mu.Unlock()
+			if !removed {
+				// A leader has begun with it. Its state may be read until the commit
+				// is over, and then it is known what became of it.
+				<-w.done
+				return cause(ctx, w.err)
+			}
+			// Both may have come at once; then the lead is ours to pass on. It is
+			// handed only to what is in the queue, so not after remove.
+			select {
+			case <-w.lead:
+				q.handOver()
+			default:
+			}
+			return ctx.Err()
+		}
+	}
+	s.leadWith(ctx, w)
+	return cause(ctx, w.err)
+}
+
+// leadWith commits w, which is in the queue, with all that wait by then, and hands
+// the lead over.
+func (s *Store) leadWith(ctx context.Context, w *write) {
+	q := &s.queue
+	defer q.handOver()
+
+	conn, err := s.writeConn(ctx)
+	if err == nil {
+		defer s.releaseConn(conn, w)
+		err = s.begin(ctx, conn, w.queued)
+	}
+	if err != nil {
+		// Nothing was begun. Those who have waited as long as they wanted to for the
+		// lock fail along; the others still have time.
+		q.mu.Lock()
+		defer q.mu.Unlock()
+		q.remove(w)
+		w.err = err
+		if ctx.Err() == nil && isBusy(err) {
+			for _, other := range slices.Clone(q.waiting) {
+				if time.Since(other.queued) >= s.opts.BusyTimeout {
+					q.remove(other)
+					other.err = err
+					close(other.done)
+				}
+			}
+		}
+		return
+	}
+
+	q.mu.Lock()
+	batch := q.waiting
+	q.waiting = nil
+	q.mu.Unlock()
+	// From here on the writes of others depend on this: it must not end with the
+	// context of whoever happens to lead.
+	s.commit(context.WithoutCancel(ctx), conn, batch)
+	for _, done := range batch {
+		close(done.done)
+	}
+}
+
+// writeConn returns the connection to write on.
+func (s *Store) writeConn(ctx context.Context) (*sql.Conn, error) {
+	if s.writer != nil {
+		return s.writer, nil
+	}
+	return s.db.Conn(ctx)
+}
+
+func (s *Store) releaseConn(conn *sql.Conn, w *write) {
+	if conn != s.writer {
+		// The writes on it are over; a connection that can't be given back is the
+		// pool's concern, and the next write takes another.
+		_ = conn.Close()
+	}
+}
+
+// begin begins a transaction with the write lock, so that it can't fail later
+// because another connection wrote since it read.
+func (s *Store) begin(ctx context.Context, conn *sql.Conn, since time.Time) error {
+	err := s.retryBusy(ctx, since, func() error { return s.exec(ctx, conn, "BEGIN IMMEDIATE") })
+	if err != nil && ctx.Err() != nil {
+		// A BEGIN whose context ended may have taken effect all the same. Usually it
+		// has not, and SQLite says that there is nothing to roll back.
+		_ = s.exec(context.WithoutCancel(ctx), conn, "ROLLBACK")
+	}
+	return err
+}
+
+// commit carries the batch out in the transaction that was begun, and sets the
+// results.
+func (s *Store) commit(ctx context.Context, conn *sql.Conn, batch []*write) {
+	failed := s.transact(ctx, conn, batch, true)
+	if failed == nil {
+		return
+	}
+	if len(batch) > 1 {
+		// One of them spoiled it, or the commit failed. Nothing is stored, so each
+		// gets a transaction, and an error, of its own.
+		for _, w := range batch {
+			if w.err = s.begin(ctx, conn, time.Now()); w.err == nil {
+				s.commit(ctx, conn, []*write{w})
+			}
+		}
+		return
+	}
+	w := batch[0]
+	w.err = failed
+	if w.pruneErr == nil {
+		return
+	}
+	// The prune may have taken the transaction with it, and must not fail the Save.
+	if w.err = s.begin(ctx, conn, time.Now()); w.err == nil {
+		pruneErr := w.pruneErr
+		w.err = s.transact(ctx, conn, batch, false)
+		w.pruneErr = pruneErr
+	}
+}
+
+// transact carries the batch out and commits. After an error nothing of it is
+// stored. Failed prunes are noted and do not count.
+func (s *Store) transact(ctx context.Context, conn *sql.Conn, batch []*write, prune bool) error {
+	for _, w := range batch {
+		w.pruneErr = nil
+		if err := s.exec(ctx, conn, w.statement, w.args...); err != nil {
+			return s.rollback(ctx, conn, err)
+		}
+		if prune && w.prune != nil {
+			w.pruneErr = s.exec(ctx, conn, s.sql.prune, w.prune...)
+		}
+	}
+	if err := s.exec(ctx, conn, "COMMIT"); err != nil {
+		return s.rollback(ctx, conn, err)
+	}
+	return nil
+}
+
+// rollback ends the transaction that failed with err, which it returns.
+func (s *Store) rollback(ctx context.Context, conn *sql.Conn, err error) error {
+	// SQLite rolls back by itself after some errors, and then says that there is no
+	// transaction. Where it can't, the next BEGIN fails and says so.
+	if rollbackErr := s.exec(ctx, conn, "ROLLBACK"); rollbackErr != nil {
+		return fmt.Errorf("%w (and ROLLBACK: %v)", err, rollbackErr)
+	}
+	return err
+}
+
+// exec runs a statement, prepared where the connection is kept.
+func (s *Store) exec(ctx context.Context, conn *sql.Conn, statement string, args ...any) error {
+	if conn != s.writer {
+		_, err := conn.ExecContext(ctx, statement, args...)
+		return err
+	}
+	stmt := s.queue.prepared[statement]
+	if stmt == nil {
+		var err error
+		if stmt, err = conn.PrepareContext(ctx, statement); err != nil {
+			return err
+		}
+		if s.queue.prepared == nil {
+			s.queue.prepared = make(map[string]*sql.Stmt)
+		}
+		s.queue.prepared[statement] = stmt
+	}
+	_, err := stmt.ExecContext(ctx, args...)
+	return err
+}

@@ -1,0 +1,94 @@
+package sqlite
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"math"
+	"time"
+
+	"github.com/snapstack/snapstack/store"
+)
+
+// listPage is how many rows List reads at a time.
+const listPage = 500
+
+// List implements store.Lister. Ids come in the order of their bytes. It reads
+// page by page and holds no connection while the loop body runs.
+func (s *Store) List(ctx context.Context, persistenceID string) iter.Seq2[store.Info, error] {
+	return func(yield func(store.Info, error) bool) {
+		fail := func(err error) {
+			yield(store.Info{}, store.Wrap(store.OpList, persistenceID, 0, err))
+		}
+		// The page goes on within id, below the number next. In a listing of all
+		// ids, those after it follow.
+		id, next := persistenceID, int64(math.MaxInt64)
+		within := id != ""
+		if within {
+			if err := store.CheckID(id); err != nil {
+				fail(err)
+				return
+			}
+		}
+		for {
+			page, err := s.page(ctx, within, id, next)
+			if err != nil {
+				fail(err)
+				return
+			}
+			for _, info := range page {
+				if !yield(info, nil) {
+					return
+				}
+			}
+			switch {
+			case len(page) == listPage:
+				last := page[len(page)-1]
+				id, next, within = last.PersistenceID, int64(last.SequenceNr)-1, true
+			case within && persistenceID == "":
+				within = false // id is done
+			default:
+				return
+			}
+		}
+	}
+}
+
+// page reads the rows of the id up to highest, or those of the ids after it.
+func (s *Store) page(ctx context.Context, within bool, id string, highest int64) (page []store.Info, err error) {
+	if err := s.gate.Enter(ctx); err != nil {
+		return nil, err
+	}
+	defer s.gate.Leave()
+	query, args := s.sql.listRest, []any{id, listPage}
+	if within {
+		query, args = s.sql.listID, []any{id, highest, listPage}
+	}
+	err = s.retryBusy(ctx, time.Now(), func() error {
+		page, err = s.readPage(ctx, query, args)
+		return err
+	})
+	return page, cause(ctx, err)
+}
+
+func (s *Store) readPage(ctx context.Context, query string, args []any) (page []store.Info, err error) {
+	rows, err := s.db.QueryContext(ctx, query, args...)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	for rows.Next() {
+		var info store.Info
+		var seq int64
+		if err := rows.Scan(&info.PersistenceID, &seq, &info.StoredBytes); err != nil {
+			return nil, err
+		}
+		if err := store.CheckID(info.PersistenceID); err != nil {
+			return nil, fmt.Errorf("sqlite: a row that another program wrote: %w", err)
+		}
+		info.SequenceNr = uint64(seq)
+		page = append(page, info)
+	}
+	return page, rows.Err()
+}
