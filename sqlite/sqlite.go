@@ -169,7 +169,7 @@ func (s *Store) keepWriter(ctx context.Context) error {
 // process have on it (https://sqlite.org/howtocorrupt.html, 2.2).
 func checkPath(ctx context.Context, path string, opts Options) error {
 	if path == "" {
-		return fmt.Errorf("%w path: empty; wanted is a file, or :memory:", store.ErrInvalid)
+		return fmt.Errorf("%w path: empty; wanted is a file or \":memory:\"", store.ErrInvalid)
 	}
 	if strings.IndexByte(path, 0) >= 0 {
 		return fmt.Errorf("%w path %q: has a NUL byte", store.ErrInvalid, path)
