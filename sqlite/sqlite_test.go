@@ -15,6 +15,9 @@ import (
 	"testing"
 	"time"
 
+	modernc "modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
+
 	"github.com/snapstack/snapstack/sqlite"
 	"github.com/snapstack/snapstack/store"
 )
@@ -515,16 +518,30 @@ func TestListPages(t *testing.T) {
 }
 
 func TestTooLargeForSQLite(t *testing.T) {
-	if testing.Short() {
-		t.Skip("takes a gigabyte")
+	db := openDB(t)
+	db.SetMaxOpenConns(1) // the limit is a connection's
+	s, err := sqlite.New(t.Context(), db, sqlite.Options{})
+	if err != nil {
+		t.Fatal(err)
 	}
-	s := openFile(t, filepath.Join(t.TempDir(), "large.db"), sqlite.Options{})
 	closeStore(t, s)
-	err := s.Save(t.Context(), store.Snapshot{PersistenceID: "order-1", State: make([]byte, 1_000_000_001)})
+	conn, err := db.Conn(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	// 1 MB instead of the 1 GB that SQLite takes by default.
+	if _, err := modernc.Limit(conn, sqlite3.SQLITE_LIMIT_LENGTH, 1_000_000); err != nil {
+		t.Fatal(err)
+	}
+	if err := conn.Close(); err != nil {
+		t.Fatal(err)
+	}
+	err = s.Save(t.Context(), store.Snapshot{PersistenceID: "order-1", State: make([]byte, 1_000_001)})
 	if !errors.Is(err, store.ErrTooLarge) {
 		t.Errorf("Save of more than SQLite takes: %v; want ErrTooLarge", err)
 	}
 	save(t, s, "order-1", 1, "one")
+	wantLatest(t, s, "order-1", 1, "one")
 }
 
 func TestDamagedFileIsAnError(t *testing.T) {
