@@ -1,0 +1,72 @@
+// Package objectstore is the backend that keeps snapshots as objects in a bucket:
+// the store to share between machines. A [Bucket] is a narrow interface in the
+// terms of the S3 API. Three ship: [NewMemoryBucket] for tests, [OpenDirectory] for
+// a durable directory, and package objectstore/s3 for S3 and what speaks it.
+//
+// # Keys
+//
+// Every snapshot is one object, whose key is
+//
+//	<prefix><escaped id>/<MaxInt64 - sequence number, as 16 lower-case hex digits>
+//
+// so that a listing of an id is newest first: the latest snapshot is found by one
+// LIST of one key, however many snapshots and ids there are. The escape leaves the
+// bytes a-z, 0-9 and - as they are, writes _ as __ and every other byte as _ and
+// its two lower-case hex digits: order-7 stays order-7, Order/7 becomes
+// _4frder_2f7. An escaped id of more than 200 bytes gives way to _h and the SHA-256
+// of the id in 64 lower-case hex digits. No two ids share an escape, also where
+// the case of letters is ignored, and no key is a path prefix of another.
+//
+// Keys under the prefix that are not of this form are not the store's: it neither
+// counts nor deletes them. A store whose prefix lies within that of another is
+// allowed, but an id of the outer one whose escape begins the inner prefix then
+// has keys to skip at every load.
+//
+// # Objects
+//
+// An object is an envelope and the state behind it. The envelope is a skippable
+// frame of the zstd format (RFC 8878), so `zstd -dc` of an object whose state is a
+// zstd stream gives what that stream holds. Numbers are little-endian.
+//
+//	 0   4  5B 2A 4D 18, the magic number of a skippable frame
+//	 4   4  bytes in the envelope from offset 8 on: 40 + n
+//	 8   4  53 6E 61 70, "Snap", the magic number of this format
+//	12   1  version, 1
+//	13   1  flags, 0
+//	14   2  n, the bytes in the id: 1 to 1024
+//	16   8  sequence number
+//	24   8  timestamp, signed Unix milliseconds
+//	32   8  bytes in the state
+//	40   4  CRC-32C of the state
+//	44   n  id
+//	44+n 4  CRC-32C of the envelope up to here
+//	48+n    the state, to the end of the object
+//
+// A load checks both sums, all lengths, and the id and sequence number against the
+// key: an object that was cut, extended, altered or copied to another key is
+// store.ErrCorrupt. Every later version keeps bytes 0 to 12 and the sum at the end
+// of the frame, so that an intact object of a version or with flags not known here
+// is told from a damaged one: its error matches errors.ErrUnsupported.
+//
+// # Requests
+//
+//	Save                     1 put; with Keep also 1 list, and 1 delete when anything is to go
+//	LoadLatest, LoadBefore   1 list of one key and 1 get; 1 list where nothing is found
+//	Delete                   1 list and 1 delete for every 1000 snapshots that go
+//	List                     1 list for every page of the bucket's; 1 get for each id that is hashed
+//
+// Save with a Keep over 1000 or with a backlog of more than 1000 snapshots to prune
+// takes a list and a delete for each 1000. A load whose object is replaced or
+// removed between its two requests makes them again.
+//
+// # Consistency
+//
+// Through one Store, Save, Delete and the loads of an id are linearizable if the
+// bucket keeps the duties written at Bucket. For that the writes of one id wait for
+// each other, and its loads wait for a Delete, but never for a Save or a prune.
+//
+// Stores in several processes may share a bucket and a prefix. Each object is whole,
+// and a load sees every Save that had returned before it began, whoever made it.
+// Only Delete and pruning are not one step for the other processes: what one of them
+// saves at a number that is being deleted or pruned may stay or go.
+package objectstore
