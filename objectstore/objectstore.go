@@ -1,0 +1,328 @@
+package objectstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/snapstack/snapstack/store"
+)
+
+// Options configures a Store. The zero value keeps every snapshot and writes keys
+// without a prefix.
+type Options struct {
+	// Prefix begins every key: nothing, or segments of 1 to 200 letters, digits,
+	// '.', '_' and '-', not "." or "..", each followed by '/', to 800 bytes in all,
+	// as "production/orders/".
+	Prefix string
+
+	// Keep is how many snapshots of an id remain at or below the one just saved;
+	// 0 keeps all.
+	Keep int
+
+	// OnPruneError is told why a Save could not obey Keep; the Save has succeeded
+	// all the same, and the next one of the id tries again. It is called before
+	// the Save returns, possibly by several at once, and must not close the store.
+	// Nil means nobody is told.
+	OnPruneError func(error)
+
+	// Now gives the timestamp of snapshots that are saved without one; nil means
+	// time.Now.
+	Now func() time.Time
+}
+
+// Store is a store.SnapshotStore in a Bucket. It is as durable as that is.
+type Store struct {
+	bucket Bucket
+	opts   Options
+	gate   store.Gate
+	turns  turns
+}
+
+const (
+	// pageSize is how many keys a Delete or a prune lists and removes at a time: as
+	// many as S3 takes.
+	pageSize = 1000
+
+	// maxGone is how often in a row a load may be told of the same object by a
+	// listing and find it absent.
+	maxGone = 10
+
+	// aboveAll is a bound that every snapshot lies below.
+	aboveAll = store.MaxSequenceNr + 1
+)
+
+var (
+	_ store.SnapshotStore = (*Store)(nil)
+	_ store.Lister        = (*Store)(nil)
+)
+
+// New returns a Store over bucket, which its Close closes; after an error the bucket
+// is still the caller's. It makes no request.
+func New(bucket Bucket, opts Options) (*Store, error) {
+	err := checkPrefix(opts.Prefix)
+	switch {
+	case bucket == nil:
+		err = fmt.Errorf("%w bucket: nil", store.ErrInvalid)
+	case opts.Keep < 0:
+		err = fmt.Errorf("%w Keep %d; allowed are 0 (all) and more", store.ErrInvalid, opts.Keep)
+	}
+	if err != nil {
+		return nil, store.Wrap(store.OpOpen, "", 0, fmt.Errorf("objectstore: %w", err))
+	}
+	return &Store{bucket: bucket, opts: opts}, nil
+}
+
+// Save implements store.SnapshotStore.
+func (s *Store) Save(ctx context.Context, snap store.Snapshot) error {
+	return store.Wrap(store.OpSave, snap.PersistenceID, snap.SequenceNr, s.save(ctx, snap))
+}
+
+func (s *Store) save(ctx context.Context, snap store.Snapshot) error {
+	if err := s.gate.Enter(ctx); err != nil {
+		return err
+	}
+	defer s.gate.Leave()
+	if err := store.CheckSave(snap); err != nil {
+		return err
+	}
+	snap.Timestamp = store.SaveTime(snap.Timestamp, s.opts.Now)
+	object := encode(snap) // a copy of the state, which the bucket may read after this call has ended
+
+	pruneErr, err := s.putAndPrune(ctx, snap.PersistenceID, snap.SequenceNr, object)
+	if err != nil {
+		return err
+	}
+	if pruneErr != nil && s.opts.OnPruneError != nil {
+		s.opts.OnPruneError(store.Wrap(store.OpPrune, snap.PersistenceID, snap.SequenceNr, pruneErr))
+	}
+	return nil
+}
+
+// putAndPrune stores the object and then obeys Keep. When err is nil the object is
+// stored, whatever pruneErr says.
+func (s *Store) putAndPrune(ctx context.Context, id string, sequenceNr uint64, object []byte) (pruneErr, err error) {
+	done, err := s.turns.save(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+	folder := s.folder(id)
+	if err := s.bucket.Put(ctx, folder+number(sequenceNr), object); err != nil {
+		return nil, err
+	}
+	if s.opts.Keep == 0 {
+		return nil, nil
+	}
+	return s.remove(ctx, folder, folder+number(sequenceNr), s.opts.Keep-1), nil
+}
+
+// LoadLatest implements store.SnapshotStore.
+func (s *Store) LoadLatest(ctx context.Context, persistenceID string) (store.Snapshot, error) {
+	snap, err := s.load(ctx, store.OpLoadLatest, persistenceID, aboveAll)
+	return snap, store.Wrap(store.OpLoadLatest, persistenceID, 0, err)
+}
+
+// LoadBefore implements store.SnapshotStore.
+func (s *Store) LoadBefore(ctx context.Context, persistenceID string, sequenceNr uint64) (store.Snapshot, error) {
+	snap, err := s.load(ctx, store.OpLoadBefore, persistenceID, sequenceNr)
+	return snap, store.Wrap(store.OpLoadBefore, persistenceID, sequenceNr, err)
+}
+
+// load returns the newest snapshot below the bound, for op. There is no
+// store.Viewer here because it would save nothing: a bucket gives every load bytes
+// of its own, and the state is a part of them.
+func (s *Store) load(ctx context.Context, op, id string, below uint64) (store.Snapshot, error) {
+	if err := s.gate.Enter(ctx); err != nil {
+		return store.Snapshot{}, err
+	}
+	defer s.gate.Leave()
+	if err := store.CheckID(id); err != nil {
+		return store.Snapshot{}, err
+	}
+	if below == 0 {
+		return store.Snapshot{}, store.ErrNotFound
+	}
+	done, err := s.turns.load(ctx, id)
+	if err != nil {
+		return store.Snapshot{}, err
+	}
+	defer done()
+
+	key, body, err := s.getNewest(ctx, s.folder(id), below)
+	if err != nil {
+		return store.Snapshot{}, err
+	}
+	nr, _ := parseNumber(key[len(s.folder(id)):])
+	snap, err := decode(body, id, nr)
+	if err != nil {
+		err = fmt.Errorf("object %q: %w", key, err)
+	}
+	if errors.Is(err, store.ErrCorrupt) {
+		err = store.Wrap(op, id, nr, err)
+	}
+	return snap, err
+}
+
+// getNewest returns the object of the newest snapshot below the bound in the
+// folder, or store.ErrNotFound.
+//
+// What it gets must be what it had listed, for the listing is the moment at which
+// the snapshot was the newest one. With 5 the newest, this could happen in between:
+//
+//   - Save(6) prunes 5: the get finds nothing, though there is a snapshot.
+//   - Save(6) returns, then Save(5) with another state: the get would return a 5
+//     that never was the newest, to a load that began before 6 was there.
+//
+// In both cases it starts again. Each round means that someone else got on with a
+// write, so nothing but ctx bounds them.
+func (s *Store) getNewest(ctx context.Context, folder string, below uint64) (key string, body []byte, err error) {
+	var (
+		before Object // what the round before had listed
+		held   []byte // what it then got
+		got    bool   // whether it got anything
+		gone   int    // how often in a row the same was listed and absent
+	)
+	for {
+		listed, err := s.listNewest(ctx, folder, below)
+		if err != nil {
+			return "", nil, err
+		}
+		if got && listed == before {
+			// Unchanged from one listing to the next, and so at the get between them:
+			// the tags of List and Get do not agree in this bucket.
+			return listed.Key, held, nil
+		}
+		body, etag, err := s.bucket.Get(ctx, listed.Key)
+		switch {
+		case err == nil && etag == listed.ETag:
+			return listed.Key, body, nil
+		case err == nil:
+			before, held, got, gone = listed, body, true, 0
+		case !errors.Is(err, ErrNoObject):
+			return "", nil, err
+		case listed != before:
+			before, got, gone = listed, false, 1
+		default:
+			// Nobody made progress: an index that names a lost object. Asking on for
+			// ever would help nobody, and "not found" would not be true.
+			if gone++; gone == maxGone {
+				return "", nil, fmt.Errorf("object %q: listed %d times in a row and absent each time", listed.Key, gone)
+			}
+		}
+	}
+}
+
+// listNewest returns the object of the newest snapshot below the bound in the
+// folder, or store.ErrNotFound.
+func (s *Store) listNewest(ctx context.Context, folder string, below uint64) (Object, error) {
+	after := keyBefore(folder, below)
+	for limit := 1; ; limit = pageSize { // more than one only where a key in the folder is not the store's
+		objects, more, err := s.list(ctx, folder, after, limit)
+		if err != nil {
+			return Object{}, err
+		}
+		for _, object := range objects {
+			if _, ours := parseNumber(object.Key[len(folder):]); ours {
+				return object, nil
+			}
+			after = object.Key
+		}
+		if !more {
+			return Object{}, store.ErrNotFound
+		}
+	}
+}
+
+// Delete implements store.SnapshotStore.
+func (s *Store) Delete(ctx context.Context, persistenceID string, toSequenceNr uint64) error {
+	return store.Wrap(store.OpDelete, persistenceID, toSequenceNr, s.delete(ctx, persistenceID, toSequenceNr))
+}
+
+func (s *Store) delete(ctx context.Context, persistenceID string, toSequenceNr uint64) error {
+	if err := s.gate.Enter(ctx); err != nil {
+		return err
+	}
+	defer s.gate.Leave()
+	if err := store.CheckID(persistenceID); err != nil {
+		return err
+	}
+	done, err := s.turns.delete(ctx, persistenceID)
+	if err != nil {
+		return err
+	}
+	defer done()
+	folder := s.folder(persistenceID)
+	return s.remove(ctx, folder, keyBefore(folder, min(toSequenceNr, store.MaxSequenceNr)+1), 0)
+}
+
+// remove deletes the snapshots in the folder that come after the key in listing
+// order, but for the first keep of them.
+func (s *Store) remove(ctx context.Context, folder, after string, keep int) error {
+	for {
+		objects, more, err := s.list(ctx, folder, after, pageSize)
+		if err != nil {
+			return err
+		}
+		var keys []string
+		for _, object := range objects {
+			after = object.Key
+			if _, ours := parseNumber(object.Key[len(folder):]); !ours {
+				continue
+			}
+			if keep > 0 {
+				keep--
+				continue
+			}
+			keys = append(keys, object.Key)
+		}
+		if len(keys) > 0 {
+			if err := s.bucket.Delete(ctx, keys); err != nil {
+				return err
+			}
+		}
+		if !more {
+			return nil
+		}
+	}
+}
+
+// Close implements store.SnapshotStore. It closes the bucket.
+func (s *Store) Close() error {
+	return s.gate.Close(func() error {
+		return store.Wrap(store.OpClose, "", 0, s.bucket.Close())
+	})
+}
+
+// folder returns what the keys of the id begin with.
+func (s *Store) folder(id string) string { return s.opts.Prefix + escape(id) + "/" }
+
+// keyBefore returns the key after which those of the snapshots below the bound
+// stand in the folder.
+func keyBefore(folder string, bound uint64) string {
+	if bound > store.MaxSequenceNr {
+		return ""
+	}
+	return folder + number(bound)
+}
+
+// list lists the bucket, and checks the answer as far as loops rely on it.
+func (s *Store) list(ctx context.Context, prefix, after string, limit int) ([]Object, bool, error) {
+	objects, more, err := s.bucket.List(ctx, prefix, after, limit)
+	if err != nil {
+		return nil, false, err
+	}
+	if more && len(objects) == 0 {
+		return nil, false, fmt.Errorf("bucket lists nothing after %q, but says that more follows", after)
+	}
+	last := after
+	for _, object := range objects {
+		if !strings.HasPrefix(object.Key, prefix) || object.Key <= last {
+			return nil, false, fmt.Errorf("bucket lists %q after %q; want keys that begin with %q, in byte order", object.Key, last, prefix)
+		}
+		last = object.Key
+	}
+	return objects, more, nil
+}
