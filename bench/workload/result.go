@@ -42,7 +42,8 @@ type Result struct {
 
 // CacheUse is how a cache fared while measuring.
 type CacheUse struct {
-	Hits, Misses int64
+	Hits   int64 // loads that it answered
+	Misses int64 // loads that went on to the layer beneath
 }
 
 // Stored is what a store holds of the run at its end.

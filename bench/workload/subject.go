@@ -84,6 +84,7 @@ func (s *subject) open(ctx context.Context) {
 		return
 	}
 	s.seeded = true
+	s.before = usageOf(s.store) // should ctx end before the warm-up has
 }
 
 // fail notes why the store can't be measured.
@@ -135,8 +136,8 @@ func (s *subject) work(ctx context.Context, w *worker, r *recorder, until time.T
 	}
 }
 
-// load loads the latest snapshot of the entity, checks it, and says how long the
-// load took, and whether it returned anything.
+// load loads the latest snapshot of the entity and checks it. It returns how long
+// the load took, and false where that failed.
 func (s *subject) load(ctx context.Context, e *entity) (took time.Duration, ok bool) {
 	acknowledged := e.acknowledged.Load()
 	begin := time.Now()

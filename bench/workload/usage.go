@@ -1,6 +1,7 @@
 package workload
 
 import (
+	"github.com/snapstack/snapstack/cache"
 	"github.com/snapstack/snapstack/store"
 	"github.com/snapstack/snapstack/store/storetest"
 )
@@ -17,6 +18,10 @@ func usageOf(s store.SnapshotStore) usage {
 	if counter, ok := store.As[*storetest.Counter](s); ok {
 		counts := counter.Counts()
 		u.backend = &counts
+	}
+	if c, ok := store.As[*cache.Cache](s); ok {
+		stats := c.Stats()
+		u.cache = &CacheUse{Hits: stats.Hits + stats.NegativeHits, Misses: stats.Misses}
 	}
 	return u
 }

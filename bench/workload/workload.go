@@ -123,12 +123,12 @@ func Run(ctx context.Context, targets []Target, opts Options) ([]Result, error) 
 		subjects[i] = newSubject(i, target, opts)
 		subjects[i].open(ctx)
 	}
-	for round := range 1 + opts.Rounds {
+	for round := 0; round <= opts.Rounds && ctx.Err() == nil; round++ {
+		doing := fmt.Sprintf("round %d of %d", round, opts.Rounds)
+		if round == 0 {
+			doing = "warm-up"
+		}
 		for _, s := range subjects {
-			doing := "warm-up"
-			if round > 0 {
-				doing = fmt.Sprintf("round %d of %d", round, opts.Rounds)
-			}
 			report(s.target.Name, doing)
 			if !s.seeded || ctx.Err() != nil {
 				continue
@@ -141,6 +141,7 @@ func Run(ctx context.Context, targets []Target, opts Options) ([]Result, error) 
 			}
 		}
 	}
+	step = steps - len(targets) // also where ctx ended and rounds were left out
 	results := make([]Result, len(targets))
 	for i, s := range subjects {
 		report(s.target.Name, "last reads")
@@ -149,13 +150,6 @@ func Run(ctx context.Context, targets []Target, opts Options) ([]Result, error) 
 	}
 	report("", "")
 	return results, nil
-}
-
-// Check returns an error matching store.ErrInvalid unless Run would accept the
-// options.
-func (o Options) Check() error {
-	_, err := o.withDefaults()
-	return err
 }
 
 func (o Options) withDefaults() (Options, error) {

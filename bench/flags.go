@@ -1,0 +1,103 @@
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/snapstack/snapstack/bench/workload"
+	"github.com/snapstack/snapstack/store/stack"
+)
+
+const help = `Usage: go run ./bench [flags]
+
+Runs the same loads and saves over several stacks of snapshot stores, checks every
+read, and prints a table that compares them.
+
+  -stack TEXT       a stack to measure; repeat it for more. Ratios are to the first.
+                    Without -stack: a few stacks in a temporary folder.
+  -states PATH      a file whose bytes are one state, or a folder of such files; repeat
+                    it for more. A .json file that holds an array is one state per
+                    element. Without -states: 64 generated JSON states of 1 KiB to 4 MiB.
+  -duration TIME    measured time of each stack (default 2s)
+  -concurrency N    operations in flight (default 8)
+  -reads SHARE      share of operations that load the latest snapshot, 0 to 1; the others
+                    save the next one (default 0.9)
+  -ids N            entities, of which a few are hot (default 200)
+  -seed N           seed of the generated states and of the choice of operations (default 1)
+
+A stack is written outermost layer first, as on one line of configuration:
+
+  cache(size=64MiB,ttl=5m) | singleflight | zstd(level=fastest) | sqlite(path=a.db,sync=full)
+
+` + "`go doc ./store/stack`" + ` lists the layers and their options. A backend without keep gets
+keep=3, or the snapshots of a run would pile up; keep=0 keeps all. A run saves under ids
+that begin with snapstack-bench- and deletes them at its end; it touches nothing else.
+
+Ctrl-C ends a run early and shows what was measured until then; pressed again, it ends the
+command at once. The exit status is 1 where a read was stale or wrong or something failed,
+and 2 where the command line or a state is wrong.
+
+Examples:
+
+  go run ./bench
+  go run ./bench -states snapshots/ -stack 'sqlite(path=a.db)' -stack 'zstd | sqlite(path=b.db)'
+  go run ./bench -stack 'cache(size=8MiB) | sqlite(path=a.db)' -stack 'cache(size=64MiB) | sqlite(path=a.db)'
+`
+
+// A config is what the command line asks for.
+type config struct {
+	stacks []stack.Spec // none for the default ones
+	states []string     // paths; none for generated states
+	temp   string       // the folder of the default stacks; empty where there are others
+	opts   workload.Options
+}
+
+// parseFlags reads and checks the command line. It returns flag.ErrHelp where help
+// was asked for, and opens nothing.
+func parseFlags(args []string) (config, error) {
+	var cfg config
+	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
+	flags.SetOutput(io.Discard) // the caller shows the error
+	flags.Func("stack", "", func(text string) error {
+		spec, err := stack.Parse(text)
+		if err == nil {
+			spec, err = withKeep(spec)
+		}
+		cfg.stacks = append(cfg.stacks, spec)
+		return err
+	})
+	flags.Func("states", "", func(path string) error {
+		cfg.states = append(cfg.states, path)
+		return nil
+	})
+	flags.DurationVar(&cfg.opts.Duration, "duration", 2*time.Second, "")
+	flags.IntVar(&cfg.opts.Concurrency, "concurrency", 8, "")
+	flags.Float64Var(&cfg.opts.Reads, "reads", 0.9, "")
+	flags.IntVar(&cfg.opts.IDs, "ids", 200, "")
+	flags.Uint64Var(&cfg.opts.Seed, "seed", 1, "")
+	if err := flags.Parse(args); err != nil {
+		if errors.Is(err, flag.ErrHelp) {
+			return config{}, err
+		}
+		return config{}, fmt.Errorf("%w (-help lists the flags)", err)
+	}
+	switch {
+	case flags.NArg() > 0:
+		return config{}, fmt.Errorf("unexpected argument %q: stacks and states are given by -stack and -states, each repeated for more", flags.Arg(0))
+	case cfg.opts.Duration <= 0:
+		return config{}, fmt.Errorf("invalid -duration %v; allowed are durations above 0, as 500ms or 10s", cfg.opts.Duration)
+	case cfg.opts.Concurrency < 1:
+		return config{}, fmt.Errorf("invalid -concurrency %d; allowed are 1 and more", cfg.opts.Concurrency)
+	case !(cfg.opts.Reads >= 0 && cfg.opts.Reads <= 1): // also for NaN
+		return config{}, fmt.Errorf("invalid -reads %v; allowed are shares from 0 to 1", cfg.opts.Reads)
+	case cfg.opts.IDs < 1:
+		return config{}, fmt.Errorf("invalid -ids %d; allowed are 1 and more", cfg.opts.IDs)
+	}
+	if cfg.opts.Reads == 0 {
+		cfg.opts.Reads = -1 // none: 0 is the default there
+	}
+	return cfg, nil
+}
