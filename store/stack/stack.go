@@ -20,7 +20,7 @@
 //	objectstore   url (required), prefix, keep
 //	cache         size, max_entry, ttl, negative_ttl
 //	singleflight
-//	zstd          level, min, max
+//	zstd          level, min, max, concurrency
 //	fallback      attempts
 //
 // The url of an objectstore is mem:// (a bucket in memory, empty at first),
@@ -71,7 +71,8 @@ func Parse(text string) (Spec, error) {
 		err = spec.Check()
 	}
 	if err != nil {
-		return nil, store.Wrap(store.OpOpen, "", 0, fmt.Errorf("stack %q: %w", text, err))
+		// Without the text: somebody may have written a password into a URL.
+		return nil, store.Wrap(store.OpOpen, "", 0, fmt.Errorf("stack: %w", err))
 	}
 	return spec, nil
 }

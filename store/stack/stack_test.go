@@ -60,21 +60,42 @@ func TestParseErrors(t *testing.T) {
 		"fallback":                         `the wrapper "fallback" stands last; a backend must: memory, objectstore, sqlite`,
 		"singleflight(x=1) | memory":       `singleflight: unknown option "x"; it has no options`,
 		"cache(size=big) | memory":         `cache: option size=big; allowed is a size, as 65536, 64KiB or 64MiB`,
-		"cache(ttl=5) | memory":            `cache: option ttl=5; allowed is a duration, as 500ms, 5m or 1h30m`,
-		"zstd(level=11) | memory":          `zstd: option level=11: `,
+		"cache(ttl=5) | memory":            `cache: option ttl=5; allowed is a duration, as 30s, 5m or 1h30m, or a negative one for entries that do not expire`,
+		"cache(ttl=0s) | memory":           `cache: option ttl=0s; allowed is a duration`,
+		"cache(size=0) | memory":           `cache: option size=0; allowed is a size`,
+		"sqlite(path=a.db,busy_timeout=0)": `sqlite: option busy_timeout=0; allowed is a duration above 0`,
+		"zstd(max=0) | memory":             `zstd: option max=0; allowed is a size`,
+		"objectstore(url=mem://,urls=x)":   `objectstore: unknown option "urls"; allowed are url, prefix, keep`,
+		"zstd(level=11) | memory":          `zstd: option level: compress: invalid Level "11"; allowed are "fastest"`,
 		"sqlite":                           `sqlite: option "path" is required`,
-		"sqlite(path=a.db,sync=sometimes)": `sqlite: option sync=sometimes: `,
-		"sqlite(path=a.db,journal=paper)":  `sqlite: option journal=paper: `,
+		"sqlite(path=a.db,sync=sometimes)": `sqlite: option sync: sqlite: invalid Synchronous "SOMETIMES"; allowed are [OFF NORMAL FULL EXTRA]`,
+		"sqlite(path=a.db,journal=paper)":  `sqlite: option journal: sqlite: invalid JournalMode "PAPER"; allowed are [WAL DELETE TRUNCATE PERSIST]`,
 		"objectstore":                      `objectstore: option "url" is required`,
-		"objectstore(url=ftp://x)":         `objectstore: option url=ftp://x: `,
-		"objectstore(url=mem://name)":      `objectstore: option url=mem://name: `,
-		"objectstore(url=file://x)":        `objectstore: option url=file://x: `,
-		"objectstore(url=s3://)":           `objectstore: option url=s3://: `,
-		"objectstore(url=s3://b?key=v)":    `objectstore: option url=s3://b?key=v: `,
+		"objectstore(url=ftp://x)":         `objectstore: option url: invalid scheme of the url: "ftp"; allowed are mem://, file:///directory and s3://bucket`,
+		"objectstore(url=mem://name)":      `objectstore: option url: invalid url: allowed is mem:// and nothing behind it`,
+		"objectstore(url=file://x)":        `objectstore: option url: invalid url; allowed is file:// and an absolute path`,
+		"objectstore(url=s3://)":           `objectstore: option url: s3: invalid`,
+		"objectstore(url=s3://b?key=v)":    `objectstore: option url: s3: invalid`,
 	} {
 		_, err := Parse(text)
 		if !errors.Is(err, store.ErrInvalid) || !strings.Contains(err.Error(), says) {
 			t.Errorf("Parse(%q) says\n\t%v\nand should say\n\t%s", text, err, says)
+		}
+	}
+}
+
+func TestErrorsDoNotRepeatPasswords(t *testing.T) {
+	for _, text := range []string{
+		"objectstore(url=s3://user:secret@bucket)",
+		"objectstore(url=s3://bucket?secret_access_key=secret)",
+		"objectstore(url=s3://bucket?endpoint=http://user:secret@host)",
+		"objectstore(url=file://user:secret@host/directory)",
+		"objectstore(url=user:secret@bucket)",
+		"objectstore(url=mem://secret)",
+		"objectstore(url=s3://user:secret@bucket",
+	} {
+		if _, err := Parse(text); err == nil || strings.Contains(err.Error(), "secret") && !strings.Contains(err.Error(), "secret_access_key") {
+			t.Errorf("Parse(%q): %v; want an error without the password", text, err)
 		}
 	}
 }

@@ -81,14 +81,25 @@ func (v *values) required(name, meaning string) string {
 	return value
 }
 
-// parsed hands a text that is given to parse, whose error says what is allowed.
+// parsed hands a text to parse, whose error says what is wrong with it and what is
+// allowed.
 func (v *values) parsed(name string, parse func(string) error) {
 	value, given := v.take(name)
-	if !given {
-		return
+	if given {
+		v.parse(name, value, parse)
 	}
+}
+
+// requiredParsed is parsed for a text that must be given.
+func (v *values) requiredParsed(name, meaning string, parse func(string) error) {
+	if value := v.required(name, meaning); value != "" {
+		v.parse(name, value, parse)
+	}
+}
+
+func (v *values) parse(name, value string, parse func(string) error) {
 	if err := parse(value); err != nil {
-		v.fail(fmt.Errorf("%s: option %s=%s: %w", v.layer.Name, name, quote(value), err))
+		v.fail(fmt.Errorf("%s: option %s: %w", v.layer.Name, name, err))
 	}
 }
 
@@ -104,27 +115,31 @@ func (v *values) count(name string) int {
 	return n
 }
 
-func (v *values) size(name string) int64 {
+// size returns a number of bytes, which may be 0 only where zero says so: in the
+// options of a package it stands for the default.
+func (v *values) size(name string, zero bool) (bytes int64, given bool) {
 	value, given := v.take(name)
 	if !given {
-		return 0
+		return 0, false
 	}
 	n, err := humanize.ParseBytes(value)
-	if err != nil || n > math.MaxInt64 {
+	if err != nil || n > math.MaxInt64 || n == 0 && !zero {
 		v.refuse(name, value, "a size, as 65536, 64KiB or 64MiB")
-		return 0
+		return 0, false
 	}
-	return int64(n)
+	return int64(n), true
 }
 
-func (v *values) duration(name string) time.Duration {
+// duration returns a time that suits, for which allowed is another word.
+func (v *values) duration(name, allowed string, suits func(time.Duration) bool) time.Duration {
 	value, given := v.take(name)
 	if !given {
 		return 0
 	}
 	d, err := time.ParseDuration(value)
-	if err != nil {
-		v.refuse(name, value, "a duration, as 500ms, 5m or 1h30m")
+	if err != nil || !suits(d) {
+		v.refuse(name, value, allowed)
+		return 0
 	}
 	return d
 }

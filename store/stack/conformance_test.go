@@ -1,0 +1,59 @@
+package stack_test
+
+import (
+	"fmt"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"go.uber.org/goleak"
+
+	"github.com/snapstack/snapstack/store"
+	"github.com/snapstack/snapstack/store/stack"
+	"github.com/snapstack/snapstack/store/storetest"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// TestConformance runs the whole contract over stacks: each layer on its own is in
+// its package's tests, so here are the orders that people use and those that they
+// shouldn't but may. BACKEND stands for a backend that keeps as many snapshots as
+// the clause asks for.
+func TestConformance(t *testing.T) {
+	memory := func(_ *testing.T, keep int) string { return fmt.Sprintf("memory(keep=%d)", keep) }
+	sqlite := func(t *testing.T, keep int) string {
+		return fmt.Sprintf("sqlite(path=%q,keep=%d)", filepath.Join(t.TempDir(), "snapshots.db"), keep)
+	}
+	directory := func(t *testing.T, keep int) string {
+		return fmt.Sprintf("objectstore(url=%q,prefix=snapshots/,keep=%d)", "file://"+filepath.ToSlash(t.TempDir()), keep)
+	}
+	bucket := func(_ *testing.T, keep int) string { return fmt.Sprintf("objectstore(url=mem://,keep=%d)", keep) }
+
+	for _, c := range []struct {
+		wrappers string
+		backends map[string]func(t *testing.T, keep int) string
+	}{
+		// Those that bench ships.
+		{"cache | singleflight | zstd | BACKEND", map[string]func(*testing.T, int) string{"memory": memory, "sqlite": sqlite, "directory": directory, "bucket": bucket}},
+		{"BACKEND", map[string]func(*testing.T, int) string{"sqlite": sqlite, "directory": directory}},
+		{"fallback | cache | singleflight | zstd | BACKEND", map[string]func(*testing.T, int) string{"bucket": bucket}},
+		// Unusual orders.
+		{"zstd | cache | singleflight | BACKEND", map[string]func(*testing.T, int) string{"memory": memory}},
+		{"singleflight | cache | BACKEND", map[string]func(*testing.T, int) string{"memory": memory}},
+		{"zstd | singleflight | cache | BACKEND", map[string]func(*testing.T, int) string{"bucket": bucket}},
+		{"cache | cache | BACKEND", map[string]func(*testing.T, int) string{"memory": memory}},
+		{"cache(size=64KiB) | zstd | cache(negative_ttl=1m) | zstd | singleflight | singleflight | BACKEND", map[string]func(*testing.T, int) string{"memory": memory}},
+	} {
+		for name, backend := range c.backends {
+			t.Run(strings.ReplaceAll(strings.Replace(c.wrappers, "BACKEND", name, 1), " ", ""), func(t *testing.T) {
+				storetest.Run(t, func(t *testing.T, sc storetest.Config) store.SnapshotStore {
+					s, err := stack.Open(t.Context(), strings.Replace(c.wrappers, "BACKEND", backend(t, sc.Keep), 1))
+					if err != nil {
+						t.Fatal(err)
+					}
+					return s
+				})
+			})
+		}
+	}
+}
