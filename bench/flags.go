@@ -5,6 +5,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"strconv"
 	"time"
 
 	"github.com/snapstack/snapstack/bench/workload"
@@ -58,46 +59,74 @@ type config struct {
 // parseFlags reads and checks the command line. It returns flag.ErrHelp where help
 // was asked for, and opens nothing.
 func parseFlags(args []string) (config, error) {
-	var cfg config
+	cfg := config{opts: workload.Options{IDs: 200, Reads: 0.9, Duration: 2 * time.Second, Concurrency: 8, Seed: 1}}
+	var texts []string
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	flags.SetOutput(io.Discard) // the caller shows the error
-	flags.Func("stack", "", func(text string) error {
-		spec, err := stack.Parse(text)
-		if err == nil {
-			spec, err = withKeep(spec)
-		}
-		cfg.stacks = append(cfg.stacks, spec)
-		return err
-	})
-	flags.Func("states", "", func(path string) error {
-		cfg.states = append(cfg.states, path)
+	flags.Func("stack", "", func(value string) error {
+		texts = append(texts, value)
 		return nil
 	})
-	flags.DurationVar(&cfg.opts.Duration, "duration", 2*time.Second, "")
-	flags.IntVar(&cfg.opts.Concurrency, "concurrency", 8, "")
-	flags.Float64Var(&cfg.opts.Reads, "reads", 0.9, "")
-	flags.IntVar(&cfg.opts.IDs, "ids", 200, "")
-	flags.Uint64Var(&cfg.opts.Seed, "seed", 1, "")
+	flags.Func("states", "", func(value string) error {
+		if value == "" { // a shell variable that is not set; it would mean the current folder
+			return errors.New("allowed is the path of a file or a folder")
+		}
+		cfg.states = append(cfg.states, value)
+		return nil
+	})
+	// The errors follow the words: invalid value "x" for flag -name:
+	flags.Func("duration", "", func(value string) (err error) {
+		if cfg.opts.Duration, err = time.ParseDuration(value); err != nil || cfg.opts.Duration <= 0 {
+			return errors.New("allowed are durations above 0, as 500ms or 10s")
+		}
+		return nil
+	})
+	flags.Func("concurrency", "", count(&cfg.opts.Concurrency, 1000)) // the histograms of each take half a megabyte
+	flags.Func("ids", "", count(&cfg.opts.IDs, 1_000_000))
+	flags.Func("reads", "", func(value string) (err error) {
+		// Written so that it refuses NaN too.
+		if cfg.opts.Reads, err = strconv.ParseFloat(value, 64); err != nil || !(cfg.opts.Reads >= 0 && cfg.opts.Reads <= 1) {
+			return errors.New("allowed are shares from 0 to 1, as 0.9")
+		}
+		if cfg.opts.Reads == 0 {
+			cfg.opts.Reads = -1 // none: 0 is the default there
+		}
+		return nil
+	})
+	flags.Func("seed", "", func(value string) (err error) {
+		if cfg.opts.Seed, err = strconv.ParseUint(value, 10, 64); err != nil {
+			return errors.New("allowed are whole numbers from 0 to 18446744073709551615")
+		}
+		return nil
+	})
 	if err := flags.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
 			return config{}, err
 		}
 		return config{}, fmt.Errorf("%w (-help lists the flags)", err)
 	}
-	switch {
-	case flags.NArg() > 0:
+	if flags.NArg() > 0 {
 		return config{}, fmt.Errorf("unexpected argument %q: stacks and states are given by -stack and -states, each repeated for more", flags.Arg(0))
-	case cfg.opts.Duration <= 0:
-		return config{}, fmt.Errorf("invalid -duration %v; allowed are durations above 0, as 500ms or 10s", cfg.opts.Duration)
-	case cfg.opts.Concurrency < 1:
-		return config{}, fmt.Errorf("invalid -concurrency %d; allowed are 1 and more", cfg.opts.Concurrency)
-	case !(cfg.opts.Reads >= 0 && cfg.opts.Reads <= 1): // also for NaN
-		return config{}, fmt.Errorf("invalid -reads %v; allowed are shares from 0 to 1", cfg.opts.Reads)
-	case cfg.opts.IDs < 1:
-		return config{}, fmt.Errorf("invalid -ids %d; allowed are 1 and more", cfg.opts.IDs)
 	}
-	if cfg.opts.Reads == 0 {
-		cfg.opts.Reads = -1 // none: 0 is the default there
+	for _, text := range texts {
+		spec, err := stack.Parse(text)
+		if err == nil {
+			spec, err = withKeep(spec)
+		}
+		if err != nil {
+			return config{}, fmt.Errorf("-stack: %w", err)
+		}
+		cfg.stacks = append(cfg.stacks, spec)
 	}
 	return cfg, nil
+}
+
+// count returns what reads a whole number from 1 to most.
+func count(n *int, most int) func(value string) error {
+	return func(value string) (err error) {
+		if *n, err = strconv.Atoi(value); err != nil || *n < 1 || *n > most {
+			return fmt.Errorf("allowed are whole numbers from 1 to %d", most)
+		}
+		return nil
+	}
 }

@@ -169,6 +169,10 @@ func TestParseFlags(t *testing.T) {
 	if !reflect.DeepEqual(cfg.opts, want) || !slices.Equal(cfg.states, []string{"a", "b"}) {
 		t.Errorf("options %+v of states %q; want %+v of a and b", cfg.opts, cfg.states, want)
 	}
+	defaults, err := parseFlags(nil)
+	if want := (workload.Options{Seed: 1, Reads: 0.9, IDs: 200, Concurrency: 8, Duration: 2 * time.Second}); err != nil || !reflect.DeepEqual(defaults.opts, want) {
+		t.Errorf("defaults %+v, %v; want %+v, as -help says", defaults.opts, err, want)
+	}
 	if len(cfg.stacks) != 2 || cfg.stacks[0].String() != "memory(keep=3)" || cfg.stacks[1].String() != "zstd | memory(keep=1)" {
 		t.Errorf("stacks %v", cfg.stacks)
 	}
@@ -188,14 +192,16 @@ func TestBadInputOpensNothing(t *testing.T) {
 		args []string
 		want []string // in stderr
 	}{
-		{[]string{"-duration", "0s"}, []string{"-duration", "0s", "above 0"}},
-		{[]string{"-duration", "-1s"}, []string{"-duration", "-1s", "above 0"}},
-		{[]string{"-duration", "soon"}, []string{"-duration", `"soon"`}},
-		{[]string{"-concurrency", "0"}, []string{"-concurrency", "0", "1 and more"}},
-		{[]string{"-ids", "0"}, []string{"-ids", "0", "1 and more"}},
-		{[]string{"-reads", "1.1"}, []string{"-reads", "1.1", "0 to 1"}},
-		{[]string{"-reads", "NaN"}, []string{"-reads", "NaN", "0 to 1"}},
-		{[]string{"-seed", "-1"}, []string{"-seed", `"-1"`}},
+		{[]string{"-duration", "0s"}, []string{"-duration", `"0s"`, "above 0"}},
+		{[]string{"-duration", "-1s"}, []string{"-duration", `"-1s"`, "above 0"}},
+		{[]string{"-duration", "soon"}, []string{"-duration", `"soon"`, "500ms"}},
+		{[]string{"-concurrency", "0"}, []string{"-concurrency", `"0"`, "1 to 1000"}},
+		{[]string{"-concurrency", "1001"}, []string{"-concurrency", `"1001"`, "1 to 1000"}},
+		{[]string{"-ids", "0"}, []string{"-ids", `"0"`, "1 to 1000000"}},
+		{[]string{"-ids", "many"}, []string{"-ids", `"many"`, "1 to 1000000"}},
+		{[]string{"-reads", "1.1"}, []string{"-reads", `"1.1"`, "0 to 1"}},
+		{[]string{"-reads", "NaN"}, []string{"-reads", `"NaN"`, "0 to 1"}},
+		{[]string{"-seed", "-1"}, []string{"-seed", `"-1"`, "from 0"}},
 		{[]string{"-sates", "x"}, []string{"-sates", "-help"}},
 		{[]string{"extra"}, []string{`"extra"`, "-states"}},
 		{[]string{"-stack", "memcache"}, []string{"-stack", "memcache", "memory"}},
@@ -203,6 +209,7 @@ func TestBadInputOpensNothing(t *testing.T) {
 		{[]string{"-stack", "memory(keep=x)"}, []string{"-stack", "keep=x"}},
 		{[]string{"-stack", ""}, []string{"-stack"}},
 		{[]string{"-states", filepath.Join(dir, "absent")}, []string{"-states", "absent"}},
+		{[]string{"-states", ""}, []string{"-states", "a file or a folder"}},
 		{[]string{"-states", t.TempDir()}, []string{"-states", "no states"}},
 	} {
 		status, stdout, stderr := bench(t, t.Context(), append([]string{"-stack", database}, c.args...)...)
