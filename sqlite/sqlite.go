@@ -91,11 +91,11 @@ func open(ctx context.Context, path string, opts Options) (*Store, error) {
 
 	s := &Store{opts: opts, db: db, owned: true}
 	if err := s.start(ctx); err != nil {
-		return nil, errors.Join(fmt.Errorf("%q: %w", path, err), db.Close())
+		return nil, errors.Join(atPath(path, err), db.Close())
 	}
 	if !inMemory {
 		if err := s.keepWriter(ctx); err != nil {
-			return nil, errors.Join(fmt.Errorf("%q: %w", path, err), s.load.Close(), db.Close())
+			return nil, errors.Join(atPath(path, err), s.load.Close(), db.Close())
 		}
 	}
 	return s, nil
@@ -200,10 +200,18 @@ func checkPath(ctx context.Context, path string, opts Options) error {
 		return fmt.Errorf("%q: %w", path, err)
 	}
 	_, err = checkTable(ctx, db, opts.Table)
-	if err = errors.Join(err, db.Close()); err != nil {
-		return fmt.Errorf("%q: %w", path, err)
+	return atPath(path, errors.Join(err, db.Close()))
+}
+
+// atPath returns err with the path, and what SQLite leaves to be guessed.
+func atPath(path string, err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case strings.Contains(err.Error(), "unable to open database file"), strings.Contains(err.Error(), "readonly database"):
+		return fmt.Errorf("%q: %w: the file and its folder must be readable and writable for this process", path, err)
 	}
-	return nil
+	return fmt.Errorf("%q: %w", path, err)
 }
 
 // dataSource returns the name of the database for the driver. It is a URI, so that
