@@ -2,6 +2,8 @@ package cache_test
 
 import (
 	"context"
+	"fmt"
+	"sync"
 	"testing"
 
 	lru "github.com/hashicorp/golang-lru/v2"
@@ -27,39 +29,51 @@ func benchStore(b *testing.B) store.SnapshotStore {
 
 // BenchmarkHit compares a hit with a bare Get of golang-lru.
 func BenchmarkHit(b *testing.B) {
-	b.Run("baseline=golang-lru.Get", func(b *testing.B) {
-		bare, err := lru.New[string, store.Snapshot](1000)
-		if err != nil {
-			b.Fatal(err)
-		}
-		bare.Add("order-1", store.Snapshot{State: make([]byte, 4096)})
-		b.ReportAllocs()
-		for b.Loop() {
-			if _, ok := bare.Get("order-1"); !ok {
-				b.Fatal("miss")
-			}
-		}
-	})
+	bare, err := lru.New[string, store.Snapshot](1000)
+	if err != nil {
+		b.Fatal(err)
+	}
+	bare.Add("order-1", store.Snapshot{State: make([]byte, 4096)})
 	c, err := cache.New(benchStore(b), cache.Options{})
 	if err != nil {
 		b.Fatal(err)
 	}
-	b.Run("ViewLatest", func(b *testing.B) {
-		b.ReportAllocs()
-		for b.Loop() {
-			if err := c.ViewLatest(b.Context(), "order-1", func(store.Snapshot) error { return nil }); err != nil {
-				b.Fatal(err)
+	ctx := b.Context()
+	view := func(store.Snapshot) error { return nil }
+	for _, call := range []struct {
+		name string
+		call func() error
+	}{
+		{"baseline=golang-lru.Get", func() error {
+			if _, ok := bare.Get("order-1"); !ok {
+				return store.ErrNotFound
 			}
+			return nil
+		}},
+		{"ViewLatest", func() error { return c.ViewLatest(ctx, "order-1", view) }},
+		{"LoadLatest", func() error {
+			_, err := c.LoadLatest(ctx, "order-1")
+			return err
+		}},
+	} {
+		for _, goroutines := range []int{1, 8} {
+			b.Run(fmt.Sprintf("%s/goroutines=%d", call.name, goroutines), func(b *testing.B) {
+				b.ReportAllocs()
+				var wg sync.WaitGroup
+				for g := range goroutines {
+					wg.Go(func() {
+						for i := g; i < b.N; i += goroutines {
+							if err := call.call(); err != nil {
+								b.Error(err)
+								return
+							}
+						}
+					})
+				}
+				wg.Wait()
+			})
 		}
-	})
-	b.Run("LoadLatest", func(b *testing.B) {
-		b.ReportAllocs()
-		for b.Loop() {
-			if _, err := c.LoadLatest(b.Context(), "order-1"); err != nil {
-				b.Fatal(err)
-			}
-		}
-	})
+	}
 }
 
 // BenchmarkFlight compares a flight that nobody shares with a bare Do of x/sync and
@@ -68,8 +82,9 @@ func BenchmarkFlight(b *testing.B) {
 	inner := benchStore(b)
 	load := func(b *testing.B, load func(context.Context) error) {
 		b.ReportAllocs()
+		ctx := b.Context()
 		for b.Loop() {
-			if err := load(b.Context()); err != nil {
+			if err := load(ctx); err != nil {
 				b.Fatal(err)
 			}
 		}

@@ -2,11 +2,13 @@ package cache_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"math"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/snapstack/snapstack/cache"
@@ -157,6 +159,40 @@ func TestEntriesExpire(t *testing.T) {
 	}
 }
 
+// What a slow load found may be as old as its beginning.
+func TestTTLCountsFromTheBeginningOfTheLoad(t *testing.T) {
+	now := time.Unix(1e9, 0)
+	inner := &hooked{
+		inner:  newMemory(t, 0),
+		before: func(context.Context, string) error { return nil },
+		after: func(_ context.Context, op string) error {
+			if op == store.OpLoadLatest {
+				now = now.Add(40 * time.Second)
+			}
+			return nil
+		},
+	}
+	c, err := cache.New(inner, cache.Options{TTL: time.Minute, Now: func() time.Time { return now }, Rand: func() float64 { return 0 }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	saveState(t, c, "order-1", 1, 10)
+	loadLatest(t, c, "order-1")
+	now = now.Add(20*time.Second - 1)
+	loadLatest(t, c, "order-1")
+	if hits := c.Stats().Hits; hits != 1 {
+		t.Errorf("%d hits within a minute of the beginning of the load; want 1", hits)
+	}
+	now = now.Add(1)
+	loadLatest(t, c, "order-1")
+	if stats := c.Stats(); stats.Hits != 1 || stats.Evictions != 0 {
+		t.Errorf("Stats = %+v; want no hit a minute after the beginning of the load, and no eviction", stats)
+	}
+	if err := c.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestNegativeTTLNeverExpires(t *testing.T) {
 	now := time.Unix(1e9, 0)
 	c, counter := newCounted(t, cache.Options{TTL: -1, Now: func() time.Time { return now }})
@@ -185,8 +221,12 @@ func TestAbsenceIsRememberedWhereAsked(t *testing.T) {
 			if _, err := c.LoadBefore(t.Context(), "order-1", 5); !errors.Is(err, store.ErrNotFound) {
 				t.Fatalf("LoadBefore: %v; want ErrNotFound", err)
 			}
+			err := c.ViewLatest(t.Context(), "order-1", func(store.Snapshot) error { return nil })
+			if !errors.Is(err, store.ErrNotFound) {
+				t.Fatalf("ViewLatest: %v; want ErrNotFound", err)
+			}
 		}
-		want := int64(6)
+		want := int64(9)
 		if remembered {
 			want = 1
 		}
@@ -197,8 +237,8 @@ func TestAbsenceIsRememberedWhereAsked(t *testing.T) {
 			t.Errorf("absence remembered %v: %d loads reached the inner store; want %d", remembered, got, want)
 		}
 		if remembered {
-			if stats := c.Stats(); stats.NegativeHits != 5 {
-				t.Errorf("Stats = %+v; want 5 negative hits", stats)
+			if stats := c.Stats(); stats.NegativeHits != 8 {
+				t.Errorf("Stats = %+v; want 8 negative hits", stats)
 			}
 			now = now.Add(time.Second)
 			absent()
@@ -209,6 +249,27 @@ func TestAbsenceIsRememberedWhereAsked(t *testing.T) {
 		saveState(t, c, "order-1", 1, 1)
 		loadLatest(t, c, "order-1")
 	}
+}
+
+func TestViewRemembersAbsence(t *testing.T) {
+	c, counter := newCounted(t, cache.Options{NegativeTTL: time.Hour})
+	for range 2 {
+		err := c.ViewLatest(t.Context(), "order-1", func(store.Snapshot) error { return nil })
+		if !errors.Is(err, store.ErrNotFound) {
+			t.Fatalf("ViewLatest: %v; want ErrNotFound", err)
+		}
+	}
+	if got := counter.Counts().Loads(); got != 1 {
+		t.Errorf("%d loads reached the inner store; want 1", got)
+	}
+
+	// What view itself returns says nothing about the id.
+	saveState(t, c, "order-2", 1, 1)
+	err := c.ViewLatest(t.Context(), "order-2", func(store.Snapshot) error { return store.ErrNotFound })
+	if err != store.ErrNotFound {
+		t.Fatalf("ViewLatest: %v; want the error of view", err)
+	}
+	loadLatest(t, c, "order-2")
 }
 
 func TestErrorsAreNotKept(t *testing.T) {
@@ -283,6 +344,30 @@ func TestPurgeAndInvalidate(t *testing.T) {
 	if counter.Counts().Loads() != before+1 {
 		t.Error("a purged entry was served")
 	}
+}
+
+func TestStaleFillsAreCounted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		st := newStage(t)
+		c, err := cache.New(st, cache.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		mustSave(t, c, 1)
+		read := st.stopAfter(store.OpLoadLatest)
+		a := loadInBackground(t, c)
+		mustSave(t, c, 2)
+		close(read)
+		<-a
+		load(t, c)
+		load(t, c)
+		if stats := c.Stats(); stats.StaleFills != 1 || stats.Misses != 2 || stats.Hits != 1 {
+			t.Errorf("Stats = %+v; want 1 fill refused, 2 misses and 1 hit", stats)
+		}
+		if err := c.Close(); err != nil {
+			t.Error(err)
+		}
+	})
 }
 
 func TestOptions(t *testing.T) {

@@ -1,12 +1,14 @@
 package cache_test
 
 import (
+	"maps"
 	"testing"
 	"time"
 
 	"go.uber.org/goleak"
 
 	"github.com/snapstack/snapstack/cache"
+	"github.com/snapstack/snapstack/compress"
 	"github.com/snapstack/snapstack/memory"
 	"github.com/snapstack/snapstack/store"
 	"github.com/snapstack/snapstack/store/storetest"
@@ -32,7 +34,19 @@ func singleflight(_ *testing.T, inner store.SnapshotStore) store.SnapshotStore {
 	return cache.NewSingleflight(inner)
 }
 
-var plainCache = cacheWith(cache.Options{})
+func compressed(t *testing.T, inner store.SnapshotStore) store.SnapshotStore {
+	t.Helper()
+	s, err := compress.New(inner, compress.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+var (
+	plainCache    = cacheWith(cache.Options{})
+	negativeCache = cacheWith(cache.Options{NegativeTTL: time.Hour})
+)
 
 // over returns the stack of the layers, outermost first, over inner.
 func over(t *testing.T, inner store.SnapshotStore, layers ...layer) store.SnapshotStore {
@@ -52,19 +66,34 @@ func newMemory(t *testing.T, keep int) store.SnapshotStore {
 	return s
 }
 
-var stacks = map[string][]layer{
+// conformingStacks are the wrappers of this package, alone and over each other.
+var conformingStacks = map[string][]layer{
 	"Cache":                 {plainCache},
 	"CacheTiny":             {cacheWith(cache.Options{MaxBytes: 1000})},
+	"CacheTooSmall":         {cacheWith(cache.Options{MaxBytes: 1})},
 	"CacheNoExpiry":         {cacheWith(cache.Options{TTL: -1})},
-	"CacheNegative":         {cacheWith(cache.Options{NegativeTTL: time.Hour})},
+	"CacheNegative":         {negativeCache},
 	"Singleflight":          {singleflight},
-	"CacheOverSingleflight": {cacheWith(cache.Options{NegativeTTL: time.Hour}), singleflight},
+	"CacheOverSingleflight": {negativeCache, singleflight},
 	"SingleflightOverCache": {singleflight, plainCache},
 	"CacheOverCache":        {plainCache, cacheWith(cache.Options{MaxBytes: 2000, NegativeTTL: time.Hour})},
 }
 
+// consistentStacks are these and some with compress between them, for the tests of
+// consistency.
+var consistentStacks = func() map[string][]layer {
+	stacks := map[string][]layer{
+		"CacheOverSingleflightOverCompress": {negativeCache, singleflight, compressed},
+		"CompressOverCacheOverSingleflight": {compressed, negativeCache, singleflight},
+		"SingleflightOverCompressOverCache": {singleflight, compressed, negativeCache},
+		"CacheOverCompressOverSingleflight": {negativeCache, compressed, singleflight},
+	}
+	maps.Copy(stacks, conformingStacks)
+	return stacks
+}()
+
 func TestConformance(t *testing.T) {
-	for name, layers := range stacks {
+	for name, layers := range conformingStacks {
 		t.Run(name, func(t *testing.T) {
 			storetest.Run(t, func(t *testing.T, c storetest.Config) store.SnapshotStore {
 				return over(t, newMemory(t, c.Keep), layers...)

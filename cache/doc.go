@@ -5,18 +5,21 @@
 // Both may stand anywhere in a stack and never make it lie: within one process and
 // one store value, a history of calls on an id is linearizable if it is so for the
 // inner store, whatever fails, panics or is cancelled on the way. What that takes
-// is in the type overlaps.
+// is in the type overlaps. Its price is that loads which overlap a write of their
+// id are neither kept nor shared.
 //
 // Two things are beyond any wrapper. Another process that writes to the same
-// backend is not seen before an entry's time to live has passed. And an inner
-// store whose failed write takes effect only after it returned (a PUT that was
-// given up, and arrives) may leave the state before it in the cache that long.
+// backend is not seen before an entry's time to live has passed, unless Invalidate
+// says so. And an inner store whose failed write takes effect only after it
+// returned (a PUT that was given up, and arrives) may leave the state before it in
+// the cache that long.
 //
 // # Order
 //
 // A cache over a singleflight over everything else serves hits without a flight,
-// and lets a storm of misses share one. Over compress it holds states ready for
-// use; beneath, compressed ones, more of them.
+// and lets a storm of misses share one; through ViewLatest they share its bytes as
+// well. Over compress a cache holds states ready for use; beneath, compressed ones,
+// more of them.
 //
 // # Dependencies
 //

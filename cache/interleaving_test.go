@@ -4,210 +4,274 @@ import (
 	"context"
 	"errors"
 	"math"
-	"math/rand/v2"
 	"sync"
 	"testing"
 	"testing/synctest"
-	"time"
-
-	xsingleflight "golang.org/x/sync/singleflight"
 
 	"github.com/snapstack/snapstack/store"
-	"github.com/snapstack/snapstack/store/storetest"
 )
-
-// A stage is an inner store whose calls stop where an interleaving needs them to.
-type stage struct {
-	store.SnapshotStore
-	mu    sync.Mutex
-	stops map[string]chan struct{} // op: its next call stops after it took effect
-	fails map[string]error         // op: its next call fails after it took effect
-}
-
-func newStage(t *testing.T) *stage {
-	st := &stage{stops: map[string]chan struct{}{}, fails: map[string]error{}}
-	st.SnapshotStore = storetest.NewFaults(newMemory(t, 0), storetest.FaultOptions{After: func(op, _ string) error {
-		st.mu.Lock()
-		stop, err := st.stops[op], st.fails[op]
-		delete(st.stops, op)
-		delete(st.fails, op)
-		st.mu.Unlock()
-		if stop != nil {
-			<-stop
-		}
-		return err
-	}})
-	return st
-}
-
-// stop makes the next call of op stop after it took effect, until the channel that
-// it returns is closed.
-func (st *stage) stop(op string) chan struct{} {
-	stop := make(chan struct{})
-	st.stops[op] = stop
-	return stop
-}
 
 // An interleaving plays calls in one order on s, which stands over st, and returns
 // the number that a load gave and the one it must give; 0 stands for ErrNotFound.
 type interleaving func(t *testing.T, s store.SnapshotStore, st *stage) (got, want uint64)
 
+// interleavings hold for every stack. Each is named with the naive wrappers that it
+// exposes.
 var interleavings = map[string]struct {
-	play interleaving
-
-	// The naive implementations that it exposes.
-	cache, singleflight bool
+	exposes []string
+	play    interleaving
 }{
-	"a load overtaken by a Save does not fill the cache": {func(t *testing.T, s store.SnapshotStore, st *stage) (uint64, uint64) {
-		mustSave(t, s, 1)
-		release := st.stop(store.OpLoadLatest)
-		a := loadInBackground(t, s) // has read 1
-		mustSave(t, s, 2)
-		close(release)
-		<-a
-		return load(t, s), 2
-	}, true, false},
+	"a load overtaken by a Save does not fill the cache": {
+		exposes: []string{"cache", "cache that drops after any error"},
+		play: func(t *testing.T, s store.SnapshotStore, st *stage) (uint64, uint64) {
+			mustSave(t, s, 1)
+			read := st.stopAfter(store.OpLoadLatest)
+			a := loadInBackground(t, s) // has read 1
+			mustSave(t, s, 2)
+			close(read)
+			<-a
+			return load(t, s), 2
+		},
+	},
 
-	"a load overtaken by a Delete does not fill the cache": {func(t *testing.T, s store.SnapshotStore, st *stage) (uint64, uint64) {
-		mustSave(t, s, 1)
-		release := st.stop(store.OpLoadLatest)
-		a := loadInBackground(t, s)
-		if err := s.Delete(t.Context(), "order-1", 1); err != nil {
-			t.Fatal(err)
-		}
-		close(release)
-		<-a
-		return load(t, s), 0
-	}, true, false},
-
-	"a load that began before a finished Save is not joined": {func(t *testing.T, s store.SnapshotStore, st *stage) (uint64, uint64) {
-		mustSave(t, s, 1)
-		release := st.stop(store.OpLoadLatest)
-		a := loadInBackground(t, s)
-		mustSave(t, s, 2)
-		b := loadInBackground(t, s)
-		close(release)
-		<-a
-		return <-b, 2
-	}, false, true},
-
-	"a Save that failed after it took effect drops the entry": {func(t *testing.T, s store.SnapshotStore, st *stage) (uint64, uint64) {
-		mustSave(t, s, 1)
-		load(t, s)
-		st.fails[store.OpSave] = context.DeadlineExceeded
-		if err := save(t, s, 2); !errors.Is(err, context.DeadlineExceeded) {
-			t.Fatal(err)
-		}
-		return load(t, s), 2
-	}, true, false},
-
-	"no hit while a Save is in flight that others can see": {func(t *testing.T, s store.SnapshotStore, st *stage) (uint64, uint64) {
-		mustSave(t, s, 1)
-		load(t, s)
-		release := st.stop(store.OpSave)
-		saved := make(chan error)
-		go func() { saved <- save(t, s, 2) }()
-		synctest.Wait() // has taken effect
-		seen := loadBefore(t, s)
-		got := load(t, s)
-		close(release)
-		if err := <-saved; err != nil {
-			t.Fatal(err)
-		}
-		return got, seen
-	}, true, false},
-
-	"no fill while a Save is in flight that others can see": {func(t *testing.T, s store.SnapshotStore, st *stage) (uint64, uint64) {
-		mustSave(t, s, 1)
-		releaseLoad := st.stop(store.OpLoadLatest)
-		a := loadInBackground(t, s)
-		releaseSave := st.stop(store.OpSave)
-		saved := make(chan error)
-		go func() { saved <- save(t, s, 2) }()
-		synctest.Wait()
-		close(releaseLoad)
-		<-a
-		seen := loadBefore(t, s)
-		got := load(t, s)
-		close(releaseSave)
-		if err := <-saved; err != nil {
-			t.Fatal(err)
-		}
-		return got, seen
-	}, true, false},
-
-	"no fill by a load that began during a Save and ended after it": {func(t *testing.T, s store.SnapshotStore, st *stage) (uint64, uint64) {
-		mustSave(t, s, 1)
-		// The load begins when the Save has, reads 1 before the Save takes effect,
-		// and comes back when the Save has returned.
-		before := make(chan struct{})
-		releaseLoad := st.stop(store.OpLoadLatest)
-		slow := storetest.NewFaults(st.SnapshotStore, storetest.FaultOptions{Before: func(op, _ string) error {
-			if op == store.OpSave {
-				<-before
+	"a load overtaken by a Delete does not fill the cache": {
+		exposes: []string{"cache", "cache that drops after any error"},
+		play: func(t *testing.T, s store.SnapshotStore, st *stage) (uint64, uint64) {
+			mustSave(t, s, 1)
+			read := st.stopAfter(store.OpLoadLatest)
+			a := loadInBackground(t, s)
+			if err := s.Delete(t.Context(), "order-1", 1); err != nil {
+				t.Fatal(err)
 			}
-			return nil
-		}})
-		st.SnapshotStore = slow
-		saved := make(chan error)
-		go func() { saved <- save(t, s, 2) }()
-		synctest.Wait()
-		a := loadInBackground(t, s)
-		close(before)
-		if err := <-saved; err != nil {
-			t.Fatal(err)
-		}
-		close(releaseLoad)
-		<-a
-		return load(t, s), 2
-	}, true, false},
+			close(read)
+			<-a
+			return load(t, s), 0
+		},
+	},
 
-	"no join of a flight that began before a Save in flight that others can see": {func(t *testing.T, s store.SnapshotStore, st *stage) (uint64, uint64) {
-		mustSave(t, s, 1)
-		releaseLoad := st.stop(store.OpLoadLatest)
-		a := loadInBackground(t, s)
-		releaseSave := st.stop(store.OpSave)
-		saved := make(chan error)
-		go func() { saved <- save(t, s, 2) }()
-		synctest.Wait()
-		seen := loadBefore(t, s)
-		b := loadInBackground(t, s)
-		close(releaseLoad)
-		<-a
-		got := <-b
-		close(releaseSave)
-		if err := <-saved; err != nil {
-			t.Fatal(err)
-		}
-		return got, seen
-	}, false, true},
+	"a load that found nothing and was overtaken by a Save does not fill the cache": {
+		exposes: []string{"cache", "cache that drops after any error"},
+		play: func(t *testing.T, s store.SnapshotStore, st *stage) (uint64, uint64) {
+			read := st.stopAfter(store.OpLoadLatest)
+			a := loadInBackground(t, s)
+			mustSave(t, s, 1)
+			close(read)
+			<-a
+			return load(t, s), 1
+		},
+	},
 
-	"a load that Invalidate overtook does not fill the cache": {func(t *testing.T, s store.SnapshotStore, st *stage) (uint64, uint64) {
-		mustSave(t, s, 1)
-		release := st.stop(store.OpLoadLatest)
-		a := loadInBackground(t, s)
-		mustSave(t, st.SnapshotStore, 2) // another process, as far as s knows
-		for layer := s; layer != nil; {
-			if c, ok := layer.(interface{ Invalidate(string) }); ok {
-				c.Invalidate("order-1")
+	"a load that began during a Save and ended after it does not fill the cache": {
+		exposes: []string{"cache", "cache that drops after any error"},
+		play: func(t *testing.T, s store.SnapshotStore, st *stage) (uint64, uint64) {
+			mustSave(t, s, 1)
+			effect := st.stopBefore(store.OpSave)
+			saved := saveInBackground(t, s, 2)
+			read := st.stopAfter(store.OpLoadLatest)
+			a := loadInBackground(t, s)
+			close(effect)
+			<-saved
+			close(read)
+			<-a
+			return load(t, s), 2
+		},
+	},
+
+	"a load that began and ended during a Save does not fill the cache": {
+		exposes: []string{"cache", "cache that drops after any error", "cache with generations", "cache with generations before and after"},
+		play: func(t *testing.T, s store.SnapshotStore, st *stage) (uint64, uint64) {
+			mustSave(t, s, 1)
+			effect, done := st.stopBefore(store.OpSave), st.stopAfter(store.OpSave)
+			saved := saveInBackground(t, s, 2)
+			<-loadInBackground(t, s)
+			close(effect)
+			synctest.Wait()
+			seen := loadBefore(t, s)
+			got := load(t, s)
+			close(done)
+			<-saved
+			return got, seen
+		},
+	},
+
+	"a load overtaken by a Save in flight, whose effect others can see, does not fill the cache": {
+		exposes: []string{"cache", "cache that drops after any error", "cache with generations"},
+		play: func(t *testing.T, s store.SnapshotStore, st *stage) (uint64, uint64) {
+			mustSave(t, s, 1)
+			read := st.stopAfter(store.OpLoadLatest)
+			a := loadInBackground(t, s)
+			done := st.stopAfter(store.OpSave)
+			saved := saveInBackground(t, s, 2)
+			close(read)
+			<-a
+			seen := loadBefore(t, s)
+			got := load(t, s)
+			close(done)
+			<-saved
+			return got, seen
+		},
+	},
+
+	"no hit while a Save is in flight, whose effect others can see": {
+		exposes: []string{"cache", "cache that drops after any error", "cache with generations"},
+		play: func(t *testing.T, s store.SnapshotStore, st *stage) (uint64, uint64) {
+			mustSave(t, s, 1)
+			load(t, s)
+			done := st.stopAfter(store.OpSave)
+			saved := saveInBackground(t, s, 2)
+			seen := loadBefore(t, s)
+			got := load(t, s)
+			close(done)
+			<-saved
+			return got, seen
+		},
+	},
+
+	"a Save that failed after it took effect drops the entry": {
+		exposes: []string{"cache"},
+		play: func(t *testing.T, s store.SnapshotStore, st *stage) (uint64, uint64) {
+			mustSave(t, s, 1)
+			load(t, s)
+			st.after(store.OpSave, func() error { return context.DeadlineExceeded })
+			if err := save(t, s, 2); !errors.Is(err, context.DeadlineExceeded) {
+				t.Fatal(err)
 			}
-			w, ok := layer.(store.Wrapper)
-			if !ok {
-				break
-			}
-			layer = w.Unwrap()
-		}
-		close(release)
-		<-a
-		return load(t, s), 2
-	}, true, false},
+			return load(t, s), 2
+		},
+	},
+
+	"a Save that panicked after it took effect drops the entry": {
+		exposes: []string{"cache", "cache that drops after any error", "cache with generations"},
+		play: func(t *testing.T, s store.SnapshotStore, st *stage) (uint64, uint64) {
+			mustSave(t, s, 1)
+			load(t, s)
+			st.after(store.OpSave, func() error { panic("inner") })
+			func() {
+				defer func() {
+					if r := recover(); r != "inner" {
+						t.Errorf("recovered %v; want the panic of the inner store", r)
+					}
+				}()
+				t.Errorf("Save returned %v", save(t, s, 2))
+			}()
+			return load(t, s), 2
+		},
+	},
+
+	"a flight that began before a finished Save is not joined": {
+		exposes: []string{"singleflight"},
+		play: func(t *testing.T, s store.SnapshotStore, st *stage) (uint64, uint64) {
+			mustSave(t, s, 1)
+			read := st.stopAfter(store.OpLoadLatest)
+			a := loadInBackground(t, s)
+			mustSave(t, s, 2)
+			b := loadInBackground(t, s)
+			close(read)
+			<-a
+			return <-b, 2
+		},
+	},
+
+	"a flight that began before a Save in flight, whose effect others can see, is not joined": {
+		exposes: []string{"singleflight", "singleflight that forgets after"},
+		play: func(t *testing.T, s store.SnapshotStore, st *stage) (uint64, uint64) {
+			mustSave(t, s, 1)
+			read := st.stopAfter(store.OpLoadLatest)
+			a := loadInBackground(t, s)
+			done := st.stopAfter(store.OpSave)
+			saved := saveInBackground(t, s, 2)
+			seen := loadBefore(t, s)
+			b := loadInBackground(t, s)
+			close(read)
+			<-a
+			got := <-b
+			close(done)
+			<-saved
+			return got, seen
+		},
+	},
+
+	"a flight that began during a Save, whose effect others can see, is not joined": {
+		exposes: []string{"singleflight", "singleflight that forgets after", "singleflight that forgets before and after"},
+		play: func(t *testing.T, s store.SnapshotStore, st *stage) (uint64, uint64) {
+			mustSave(t, s, 1)
+			effect, done := st.stopBefore(store.OpSave), st.stopAfter(store.OpSave)
+			saved := saveInBackground(t, s, 2)
+			read := st.stopAfter(store.OpLoadLatest)
+			a := loadInBackground(t, s)
+			close(effect)
+			synctest.Wait()
+			seen := loadBefore(t, s)
+			b := loadInBackground(t, s)
+			close(read)
+			<-a
+			got := <-b
+			close(done)
+			<-saved
+			return got, seen
+		},
+	},
+
+	"a load overtaken by Invalidate does not fill the cache": {
+		exposes: []string{"cache", "cache that drops after any error"},
+		play: func(t *testing.T, s store.SnapshotStore, st *stage) (uint64, uint64) {
+			mustSave(t, s, 1)
+			read := st.stopAfter(store.OpLoadLatest)
+			a := loadInBackground(t, s)
+			mustSave(t, st, 2) // another process, as far as s knows
+			outermost(t, s).Invalidate("order-1")
+			close(read)
+			<-a
+			return load(t, s), 2
+		},
+	},
+
+	"a load overtaken by Purge does not fill the cache": {
+		exposes: []string{"cache", "cache that drops after any error", "cache with generations"},
+		play: func(t *testing.T, s store.SnapshotStore, st *stage) (uint64, uint64) {
+			mustSave(t, s, 1)
+			read := st.stopAfter(store.OpLoadLatest)
+			a := loadInBackground(t, s)
+			mustSave(t, st, 2)
+			outermost(t, s).Purge()
+			close(read)
+			<-a
+			return load(t, s), 2
+		},
+	},
+
+	"a flight overtaken by Invalidate is not joined": {
+		exposes: []string{"singleflight"},
+		play: func(t *testing.T, s store.SnapshotStore, st *stage) (uint64, uint64) {
+			mustSave(t, s, 1)
+			read := st.stopAfter(store.OpLoadLatest)
+			a := loadInBackground(t, s)
+			mustSave(t, st, 2)
+			outermost(t, s).Invalidate("order-1")
+			b := loadInBackground(t, s)
+			close(read)
+			<-a
+			return min(<-b, load(t, s)), 2 // b may have filled a cache above
+		},
+	},
+
+	"a flight overtaken by Purge is not joined": {
+		exposes: []string{"singleflight"},
+		play: func(t *testing.T, s store.SnapshotStore, st *stage) (uint64, uint64) {
+			mustSave(t, s, 1)
+			read := st.stopAfter(store.OpLoadLatest)
+			a := loadInBackground(t, s)
+			mustSave(t, st, 2)
+			outermost(t, s).Purge()
+			b := loadInBackground(t, s)
+			close(read)
+			<-a
+			return min(<-b, load(t, s)), 2
+		},
+	},
 }
 
 func TestInterleavings(t *testing.T) {
-	naive := map[string]layer{
-		"cache":        func(_ *testing.T, inner store.SnapshotStore) store.SnapshotStore { return newNaiveCache(inner) },
-		"singleflight": func(_ *testing.T, inner store.SnapshotStore) store.SnapshotStore { return newNaiveSingleflight(inner) },
-	}
 	for name, i := range interleavings {
 		play := func(t *testing.T, layers ...layer) (got, want uint64) {
 			synctest.Test(t, func(t *testing.T) {
@@ -220,70 +284,98 @@ func TestInterleavings(t *testing.T) {
 			})
 			return got, want
 		}
-		for stack, layers := range stacks {
-			t.Run(name+"/"+stack, func(t *testing.T) {
-				if got, want := play(t, layers...); got != want {
-					t.Errorf("a load gave number %d; want %d", got, want)
-				}
-			})
-		}
-		for kind, exposed := range map[string]bool{"cache": i.cache, "singleflight": i.singleflight} {
-			if exposed {
-				t.Run(name+"/exposes the naive "+kind, func(t *testing.T) {
+		t.Run(name, func(t *testing.T) {
+			for stack, layers := range consistentStacks {
+				t.Run(stack, func(t *testing.T) {
+					if got, want := play(t, layers...); got != want {
+						t.Errorf("a load gave number %d; want %d", got, want)
+					}
+				})
+			}
+			for _, kind := range i.exposes {
+				t.Run("exposes the naive "+kind, func(t *testing.T) {
 					if got, want := play(t, naive[kind]); got == want {
 						t.Errorf("a load through the naive %s gave number %d, as it should: the check can't fail", kind, got)
 					}
 				})
 			}
-		}
-	}
-}
-
-// TestLinearizable checks histories under random delays, faults before and after
-// the effect, and contexts that end, in time that passes only when all wait.
-func TestLinearizable(t *testing.T) {
-	for name, layers := range stacks {
-		t.Run(name, func(t *testing.T) {
-			for seed := range uint64(400) {
-				synctest.Test(t, func(t *testing.T) { checkHistory(t, seed, layers...) })
-				if t.Failed() {
-					return
-				}
-			}
 		})
 	}
 }
 
-func checkHistory(t *testing.T, seed uint64, layers ...layer) {
-	var mu sync.Mutex
-	random := rand.New(rand.NewPCG(seed, 1))
-	upTo := func(n int64) int64 {
-		mu.Lock()
-		defer mu.Unlock()
-		return random.Int64N(n)
+// A stage is a hooked store whose calls stop or fail where an interleaving needs
+// them to.
+type stage struct {
+	store.SnapshotStore
+
+	mu    sync.Mutex
+	hooks map[hookPoint]func() error // each for one call
+}
+
+// A hookPoint is before or after the effect of an operation.
+type hookPoint struct {
+	op    string
+	after bool
+}
+
+func newStage(t *testing.T) *stage {
+	st := &stage{hooks: map[hookPoint]func() error{}}
+	st.SnapshotStore = &hooked{
+		inner:  newMemory(t, 0),
+		before: func(_ context.Context, op string) error { return st.pass(hookPoint{op: op}) },
+		after:  func(_ context.Context, op string) error { return st.pass(hookPoint{op: op, after: true}) },
 	}
-	fault := func(string, string) error {
-		if upTo(10) == 0 {
-			return errors.New("injected")
-		}
+	return st
+}
+
+// stopBefore stops the next call of op before it takes effect, until the channel
+// that it returns is closed.
+func (st *stage) stopBefore(op string) chan struct{} { return st.stop(hookPoint{op: op}) }
+
+// stopAfter is stopBefore after the effect.
+func (st *stage) stopAfter(op string) chan struct{} { return st.stop(hookPoint{op: op, after: true}) }
+
+// after calls hook when the next call of op has taken effect.
+func (st *stage) after(op string, hook func() error) { st.set(hookPoint{op: op, after: true}, hook) }
+
+func (st *stage) stop(at hookPoint) chan struct{} {
+	stop := make(chan struct{})
+	st.set(at, func() error {
+		<-stop
+		return nil
+	})
+	return stop
+}
+
+func (st *stage) set(at hookPoint, hook func() error) {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	st.hooks[at] = hook
+}
+
+func (st *stage) pass(at hookPoint) error {
+	st.mu.Lock()
+	hook := st.hooks[at]
+	delete(st.hooks, at)
+	st.mu.Unlock()
+	if hook == nil {
 		return nil
 	}
-	delay := func(string, string) time.Duration { return time.Duration(upTo(20)) * time.Millisecond }
-	inner := storetest.NewFaults(newMemory(t, 0), storetest.FaultOptions{Before: fault, After: fault})
-	inner = storetest.NewLatency(inner, storetest.LatencyOptions{Before: delay, After: delay})
-	s := over(t, inner, layers...)
-	storetest.CheckLinearizable(t, s, storetest.LinearizableOptions{
-		PersistenceID: "order-1",
-		Clients:       4,
-		Calls:         8,
-		Seed:          seed,
-		Context: func(ctx context.Context, random *rand.Rand) (context.Context, context.CancelFunc) {
-			return context.WithTimeout(ctx, time.Duration(random.Int64N(100))*time.Millisecond)
-		},
-	})
-	if err := s.Close(); err != nil {
-		t.Error(err)
+	return hook()
+}
+
+type invalidator interface {
+	Invalidate(persistenceID string)
+	Purge()
+}
+
+func outermost(t *testing.T, s store.SnapshotStore) invalidator {
+	t.Helper()
+	layer, ok := store.As[invalidator](s)
+	if !ok {
+		t.Fatal("no layer can be told of another process's write")
 	}
+	return layer
 }
 
 func save(t *testing.T, s store.SnapshotStore, nr uint64) error {
@@ -295,6 +387,20 @@ func mustSave(t *testing.T, s store.SnapshotStore, nr uint64) {
 	if err := save(t, s, nr); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// saveInBackground returns when the Save has got as far as it can. The channel is
+// closed when it has returned.
+func saveInBackground(t *testing.T, s store.SnapshotStore, nr uint64) <-chan struct{} {
+	saved := make(chan struct{})
+	go func() {
+		defer close(saved)
+		if err := save(t, s, nr); err != nil {
+			t.Error(err)
+		}
+	}()
+	synctest.Wait()
+	return saved
 }
 
 // load returns the latest number, 0 for ErrNotFound.
@@ -320,69 +426,4 @@ func loadInBackground(t *testing.T, s store.SnapshotStore) <-chan uint64 {
 	go func() { result <- load(t, s) }()
 	synctest.Wait()
 	return result
-}
-
-// naiveCache is the cache that others ship: a write that succeeded drops the entry
-// when it is over, and a load fills it whenever it comes back.
-type naiveCache struct {
-	store.SnapshotStore
-	mu      sync.Mutex
-	entries map[string]store.Snapshot
-}
-
-func newNaiveCache(inner store.SnapshotStore) *naiveCache {
-	return &naiveCache{SnapshotStore: inner, entries: map[string]store.Snapshot{}}
-}
-
-func (c *naiveCache) Save(ctx context.Context, snap store.Snapshot) error {
-	err := c.SnapshotStore.Save(ctx, snap)
-	if err == nil {
-		c.Invalidate(snap.PersistenceID)
-	}
-	return err
-}
-
-func (c *naiveCache) Delete(ctx context.Context, id string, to uint64) error {
-	err := c.SnapshotStore.Delete(ctx, id, to)
-	if err == nil {
-		c.Invalidate(id)
-	}
-	return err
-}
-
-func (c *naiveCache) LoadLatest(ctx context.Context, id string) (store.Snapshot, error) {
-	c.mu.Lock()
-	snap, hit := c.entries[id]
-	c.mu.Unlock()
-	if hit {
-		return snap, nil
-	}
-	snap, err := c.SnapshotStore.LoadLatest(ctx, id)
-	if err == nil {
-		c.mu.Lock()
-		c.entries[id] = snap
-		c.mu.Unlock()
-	}
-	return snap, err
-}
-
-func (c *naiveCache) Invalidate(id string) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	delete(c.entries, id)
-}
-
-// naiveSingleflight joins whatever load of the id is in flight.
-type naiveSingleflight struct {
-	store.SnapshotStore
-	flights xsingleflight.Group
-}
-
-func newNaiveSingleflight(inner store.SnapshotStore) *naiveSingleflight {
-	return &naiveSingleflight{SnapshotStore: inner}
-}
-
-func (s *naiveSingleflight) LoadLatest(ctx context.Context, id string) (store.Snapshot, error) {
-	snap, err, _ := s.flights.Do(id, func() (any, error) { return s.SnapshotStore.LoadLatest(ctx, id) })
-	return snap.(store.Snapshot), err
 }

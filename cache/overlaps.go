@@ -16,8 +16,16 @@ import "sync"
 //	A: comes back with 1, and puts it in the cache
 //	C: LoadLatest hits 1, after C has seen 2
 //
-// The same goes for a Save that began before A did, and for one that returned an
-// error after it had taken effect.
+// Nor is it enough that none began or finished meanwhile, for B may have begun
+// before A did:
+//
+//	B: Save 2 is on its way to the inner store
+//	A: LoadLatest misses, reads 1 and puts it in the cache
+//	B: takes effect, and has not returned
+//	C: LoadBefore returns 2, then LoadLatest hits 1
+//
+// A write that ends in an error, a panic or a context that ended may have taken
+// effect, and counts like any other.
 type overlaps struct {
 	mu  sync.Mutex
 	ids map[string]*overlap
@@ -25,12 +33,75 @@ type overlaps struct {
 
 // An overlap is what is in flight on one id.
 type overlap struct {
-	calls  int    // loads and writes that refer to this
-	writes int    // writes in flight
-	begun  uint64 // writes that ever began
+	calls   int    // loads and writes that refer to this
+	writes  int    // writes in flight
+	tainted uint64 // how often the loads in flight were tainted
+	claimed bool   // by a load, since then
 }
 
 func newOverlaps() overlaps { return overlaps{ids: make(map[string]*overlap)} }
+
+// beginWrite taints the loads of the id that are in flight, and those that begin
+// before endWrite.
+func (o *overlaps) beginWrite(id string) *overlap {
+	at := o.enter(id)
+	at.writes++
+	at.taint()
+	return at
+}
+
+func (o *overlaps) endWrite(id string, at *overlap) {
+	at.writes--
+	o.leave(id, at)
+}
+
+// writing says whether a write of the id is in flight.
+func (o *overlaps) writing(id string) bool {
+	at := o.ids[id]
+	return at != nil && at.writes > 0
+}
+
+// A loading is a load in flight, as overlaps sees it.
+type loading struct {
+	id      string
+	at      *overlap
+	clean   bool   // no write was in flight when it began
+	tainted uint64 // of at, then
+}
+
+func (o *overlaps) beginLoad(id string) loading {
+	at := o.enter(id)
+	return loading{id: id, at: at, clean: at.writes == 0, tainted: at.tainted}
+}
+
+func (o *overlaps) endLoad(l loading) { o.leave(l.id, l.at) }
+
+// clean says whether no write has overlapped the load so far.
+func (o *overlaps) clean(l loading) bool { return l.clean && l.at.tainted == l.tainted }
+
+// claim says yes to the first of the clean loads that are in flight side by side.
+// They found the same, so one is enough to keep.
+func (o *overlaps) claim(l loading) bool {
+	if !o.clean(l) || l.at.claimed {
+		return false
+	}
+	l.at.claimed = true
+	return true
+}
+
+// taint taints the loads of the id that are in flight.
+func (o *overlaps) taint(id string) {
+	if at := o.ids[id]; at != nil {
+		at.taint()
+	}
+}
+
+// taintAll is taint for every id.
+func (o *overlaps) taintAll() {
+	for _, at := range o.ids {
+		at.taint()
+	}
+}
 
 func (o *overlaps) enter(id string) *overlap {
 	at := o.ids[id]
@@ -48,53 +119,7 @@ func (o *overlaps) leave(id string, at *overlap) {
 	}
 }
 
-func (o *overlaps) beginWrite(id string) *overlap {
-	at := o.enter(id)
-	at.writes++
-	at.begun++
-	return at
-}
-
-func (o *overlaps) endWrite(id string, at *overlap) {
-	at.writes--
-	o.leave(id, at)
-}
-
-// writing says whether a write of the id is in flight.
-func (o *overlaps) writing(id string) bool {
-	at := o.ids[id]
-	return at != nil && at.writes > 0
-}
-
-// A loading is a load in flight, as overlaps sees it.
-type loading struct {
-	at    *overlap
-	clean bool   // no write was in flight when it began
-	begun uint64 // of at, then
-}
-
-func (o *overlaps) beginLoad(id string) loading {
-	at := o.enter(id)
-	return loading{at: at, clean: at.writes == 0, begun: at.begun}
-}
-
-// endLoad says whether no write overlapped the load.
-func (o *overlaps) endLoad(id string, l loading) bool {
-	o.leave(id, l.at)
-	// A write that began and ended meanwhile has moved begun.
-	return l.clean && l.at.begun == l.begun
-}
-
-// taint makes endLoad say no for every load of the id that is in flight.
-func (o *overlaps) taint(id string) {
-	if at := o.ids[id]; at != nil {
-		at.begun++
-	}
-}
-
-// taintAll is taint for every id.
-func (o *overlaps) taintAll() {
-	for _, at := range o.ids {
-		at.begun++
-	}
+func (at *overlap) taint() {
+	at.tainted++
+	at.claimed = false // those who claimed are tainted; loads to come are not
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -21,9 +22,15 @@ type SingleflightStats struct {
 // Singleflight is a wrapper that lets concurrent loads of the latest snapshot of
 // an id share one load of the inner store, a flight. LoadBefore passes through.
 //
-// A flight ends when nobody waits for it any more, its context being its own: that
-// of the caller who began it, without its end. Its result, error or panic goes to
-// those who waited and to nobody else.
+// A flight has a goroutine and a context of its own: the context of the caller who
+// began it, with its values and without its end, cancelled when nobody waits any
+// more. A caller whose context ends leaves at once, and the flight goes on for the
+// others. What comes of it, be it a snapshot, an error, a panic or a
+// runtime.Goexit, goes to those who waited and to nobody else. A panic carries the
+// stack of the flight's goroutine, and unwraps to its value where that is an error.
+//
+// Callers of LoadLatest each own their State, so that n of them who share a flight
+// hold n copies of it. Callers of ViewLatest are lent one between them.
 type Singleflight struct {
 	inner store.SnapshotStore
 	gate  store.Gate
@@ -31,7 +38,7 @@ type Singleflight struct {
 	overlaps overlaps           // whose lock guards flights and the waiters of each
 	flights  map[string]*flight // those that may be joined
 
-	landed  sync.WaitGroup // the goroutines of all flights
+	flying  sync.WaitGroup // the goroutines of all flights
 	started atomic.Int64
 	shared  atomic.Int64
 }
@@ -40,9 +47,9 @@ type Singleflight struct {
 type flight struct {
 	cancel  context.CancelFunc
 	waiters int  // callers waiting now
-	joined  bool // by a second caller, ever
+	joined  bool // by a second caller, ever: the State may not be given away
 
-	done chan struct{} // closed when the rest is set
+	done chan struct{} // closed when what follows is set
 
 	snap   store.Snapshot
 	err    error
@@ -56,8 +63,9 @@ var (
 	_ store.Viewer        = (*Singleflight)(nil)
 )
 
-// NewSingleflight returns a Singleflight over inner, which must not be nil: that
-// panics.
+// NewSingleflight returns a Singleflight over inner, which it closes when it is
+// closed itself. A nil inner store panics: it has no options that could be wrong, so
+// there is no error to return.
 func NewSingleflight(inner store.SnapshotStore) *Singleflight {
 	if inner == nil {
 		panic("cache: NewSingleflight over a nil store")
@@ -67,33 +75,36 @@ func NewSingleflight(inner store.SnapshotStore) *Singleflight {
 
 // Save implements store.SnapshotStore.
 func (s *Singleflight) Save(ctx context.Context, snap store.Snapshot) error {
-	err := s.write(ctx, snap.PersistenceID, func() error { return s.inner.Save(ctx, snap) })
-	return store.Wrap(store.OpSave, snap.PersistenceID, snap.SequenceNr, err)
+	return store.Wrap(store.OpSave, snap.PersistenceID, snap.SequenceNr, s.save(ctx, snap))
 }
 
-// Delete implements store.SnapshotStore.
-func (s *Singleflight) Delete(ctx context.Context, persistenceID string, toSequenceNr uint64) error {
-	err := s.write(ctx, persistenceID, func() error { return s.inner.Delete(ctx, persistenceID, toSequenceNr) })
-	return store.Wrap(store.OpDelete, persistenceID, toSequenceNr, err)
-}
-
-// write makes a call that changes the id. From when it begins nobody joins a
-// flight that began before, and until it ends nobody joins one at all.
-func (s *Singleflight) write(ctx context.Context, id string, call func() error) error {
+func (s *Singleflight) save(ctx context.Context, snap store.Snapshot) error {
 	if err := s.gate.Enter(ctx); err != nil {
 		return err
 	}
 	defer s.gate.Leave()
-	s.overlaps.mu.Lock()
-	at := s.overlaps.beginWrite(id)
-	delete(s.flights, id)
-	s.overlaps.mu.Unlock()
-	defer func() {
-		s.overlaps.mu.Lock()
-		defer s.overlaps.mu.Unlock()
-		s.overlaps.endWrite(id, at)
-	}()
-	return call()
+	if err := store.CheckSave(snap); err != nil {
+		return err
+	}
+	defer s.endWrite(snap.PersistenceID, s.beginWrite(snap.PersistenceID))
+	return s.inner.Save(ctx, snap)
+}
+
+// Delete implements store.SnapshotStore.
+func (s *Singleflight) Delete(ctx context.Context, persistenceID string, toSequenceNr uint64) error {
+	return store.Wrap(store.OpDelete, persistenceID, toSequenceNr, s.delete(ctx, persistenceID, toSequenceNr))
+}
+
+func (s *Singleflight) delete(ctx context.Context, persistenceID string, toSequenceNr uint64) error {
+	if err := s.gate.Enter(ctx); err != nil {
+		return err
+	}
+	defer s.gate.Leave()
+	if err := store.CheckID(persistenceID); err != nil {
+		return err
+	}
+	defer s.endWrite(persistenceID, s.beginWrite(persistenceID))
+	return s.inner.Delete(ctx, persistenceID, toSequenceNr)
 }
 
 // LoadLatest implements store.SnapshotStore.
@@ -136,6 +147,28 @@ func (s *Singleflight) LoadBefore(ctx context.Context, persistenceID string, seq
 	return s.inner.LoadBefore(ctx, persistenceID, sequenceNr)
 }
 
+// Invalidate keeps loads that begin after it from joining one that is in flight: for
+// when another process is known to have written. It tells the layers of this
+// package beneath, too.
+func (s *Singleflight) Invalidate(persistenceID string) {
+	if inner, ok := store.As[invalidator](s.inner); ok { // inwards first, as in Cache
+		inner.Invalidate(persistenceID)
+	}
+	s.overlaps.mu.Lock()
+	defer s.overlaps.mu.Unlock()
+	delete(s.flights, persistenceID)
+}
+
+// Purge does for every id what Invalidate does for one.
+func (s *Singleflight) Purge() {
+	if inner, ok := store.As[invalidator](s.inner); ok {
+		inner.Purge()
+	}
+	s.overlaps.mu.Lock()
+	defer s.overlaps.mu.Unlock()
+	clear(s.flights)
+}
+
 // Stats returns what has happened so far.
 func (s *Singleflight) Stats() SingleflightStats {
 	return SingleflightStats{Flights: s.started.Load(), Shared: s.shared.Load()}
@@ -144,13 +177,29 @@ func (s *Singleflight) Stats() SingleflightStats {
 // Close implements store.SnapshotStore.
 func (s *Singleflight) Close() error {
 	return s.gate.Close(func() error {
-		s.landed.Wait() // nobody waits for these any more: all of them are cancelled
+		s.flying.Wait() // nobody waits for these any more: all of them are cancelled
 		return s.inner.Close()
 	})
 }
 
 // Unwrap implements store.Wrapper.
 func (s *Singleflight) Unwrap() store.SnapshotStore { return s.inner }
+
+// beginWrite announces a write of the id. From now on nobody joins a flight that
+// began before, and until endWrite, whatever becomes of the write, nobody joins one
+// at all.
+func (s *Singleflight) beginWrite(id string) *overlap {
+	s.overlaps.mu.Lock()
+	defer s.overlaps.mu.Unlock()
+	delete(s.flights, id)
+	return s.overlaps.beginWrite(id)
+}
+
+func (s *Singleflight) endWrite(id string, at *overlap) {
+	s.overlaps.mu.Lock()
+	defer s.overlaps.mu.Unlock()
+	s.overlaps.endWrite(id, at)
+}
 
 // wait joins a flight or starts one, and returns it when it has landed with a
 // snapshot.
@@ -189,18 +238,22 @@ func (s *Singleflight) wait(ctx context.Context, id string) (*flight, error) {
 	return f, f.err
 }
 
-// start starts a flight. It needs the lock.
+// start starts a flight and lets others join it, where they may. It needs the lock.
+//
+// While a write of the id is in flight every load flies alone: it may come back with
+// the state before the write, and a caller who would join it may have seen the one
+// after, through LoadBefore. It stays out of flights for good, since the write will
+// have ended by the time that others may be joined again. So a flight in there
+// began when no write was in flight, none has begun since, and whoever joins it
+// could not have got anything newer.
 func (s *Singleflight) start(ctx context.Context, id string) *flight {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	f := &flight{cancel: cancel, done: make(chan struct{})}
-	// While a write is in flight every load flies alone: it may come back with the
-	// state before the write although a caller who would join it has seen the one
-	// after, through LoadBefore.
 	if !s.overlaps.writing(id) {
 		s.flights[id] = f
 	}
 	s.started.Add(1)
-	s.landed.Go(func() { s.fly(ctx, id, f) })
+	s.flying.Go(func() { s.fly(ctx, id, f) })
 	return f
 }
 
@@ -208,6 +261,7 @@ func (s *Singleflight) start(ctx context.Context, id string) *flight {
 func (s *Singleflight) fly(ctx context.Context, id string, f *flight) {
 	f.exited = true // unless the inner store returns or panics
 	defer func() {
+		// Where nobody waits any more the panic goes to nobody, as an error would.
 		if value := recover(); value != nil {
 			f.exited = false
 			f.panic = &flightPanic{value: value, stack: debug.Stack()}
@@ -219,11 +273,12 @@ func (s *Singleflight) fly(ctx context.Context, id string, f *flight) {
 		close(f.done)
 	}()
 	f.snap, f.err = s.inner.LoadLatest(ctx, id)
+	f.snap.State = slices.Clip(f.snap.State) // a viewer that appends must not write into what others see
 	f.exited = false
 }
 
-// forget keeps others from joining f. It needs the lock. By now the flight that may
-// be joined can be another one, begun after a write.
+// forget keeps others from joining f. It needs the lock. The flight that may be
+// joined can be another one by now, begun after a write.
 func (s *Singleflight) forget(id string, f *flight) {
 	if s.flights[id] == f {
 		delete(s.flights, id)

@@ -18,15 +18,6 @@ import (
 	"github.com/snapstack/snapstack/store/storetest"
 )
 
-func slow(inner store.SnapshotStore, d time.Duration) store.SnapshotStore {
-	return storetest.NewLatency(inner, storetest.LatencyOptions{Before: func(op, _ string) time.Duration {
-		if op == store.OpLoadLatest {
-			return d
-		}
-		return 0
-	}})
-}
-
 func TestStormIsOneLoad(t *testing.T) {
 	for _, exists := range []bool{true, false} {
 		for _, c := range []struct {
@@ -84,6 +75,9 @@ func TestStormOfViewsSharesOneState(t *testing.T) {
 					mu.Lock()
 					defer mu.Unlock()
 					states[&snap.State[0]] = true
+					if cap(snap.State) != len(snap.State) {
+						t.Errorf("a view was lent %d bytes with room for %d: append writes there", len(snap.State), cap(snap.State))
+					}
 					return nil
 				})
 				if err != nil {
@@ -190,6 +184,102 @@ func TestFlightIsCancelledWhenNobodyWaits(t *testing.T) {
 			t.Error("the flight went on although nobody waited")
 		}
 		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// A flight that began before a write lands after it, when the flight that may be
+// joined is another one.
+func TestFlightFromBeforeAWriteLeavesTheNextAlone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		st := newStage(t)
+		counter := storetest.NewCounter(st)
+		s := cache.NewSingleflight(counter)
+		mustSave(t, s, 1)
+		first := st.stopAfter(store.OpLoadLatest)
+		a := loadInBackground(t, s)
+		mustSave(t, s, 2)
+		second := st.stopAfter(store.OpLoadLatest)
+		b := loadInBackground(t, s)
+		close(first)
+		if got := <-a; got != 1 {
+			t.Errorf("the load from before the Save gave number %d; want 1", got)
+		}
+		c := loadInBackground(t, s)
+		close(second)
+		if b, c := <-b, <-c; b != 2 || c != 2 {
+			t.Errorf("the loads from after the Save gave numbers %d and %d; want 2", b, c)
+		}
+		if got := counter.Counts().Loads(); got != 2 {
+			t.Errorf("%d loads reached the inner store; want one from before the Save and one from after it", got)
+		}
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func TestCancelledFlightIsNotJoined(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		st := newStage(t)
+		s := cache.NewSingleflight(st)
+		mustSave(t, s, 1)
+		release := st.stopBefore(store.OpLoadLatest) // does not see that it is cancelled
+		ctx, cancel := context.WithCancel(t.Context())
+		left := make(chan error)
+		go func() {
+			_, err := s.LoadLatest(ctx, "order-1")
+			left <- err
+		}()
+		synctest.Wait()
+		cancel()
+		if err := <-left; !errors.Is(err, context.Canceled) {
+			t.Errorf("the only waiter got %v; want its context's error", err)
+		}
+		newcomer := loadInBackground(t, s)
+		select {
+		case got := <-newcomer:
+			if got != 1 {
+				t.Errorf("the newcomer's load gave number %d; want 1", got)
+			}
+		default:
+			t.Error("the newcomer waits for a flight that was cancelled")
+		}
+		close(release)
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// Close waits also for a flight that nobody waits for any more.
+func TestCloseWaitsForFlights(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		st := newStage(t)
+		s := cache.NewSingleflight(st)
+		release := st.stopBefore(store.OpLoadLatest) // whatever the context
+		ctx, cancel := context.WithCancel(t.Context())
+		left := make(chan error)
+		go func() {
+			_, err := s.LoadLatest(ctx, "order-1")
+			left <- err
+		}()
+		synctest.Wait()
+		cancel()
+		if err := <-left; !errors.Is(err, context.Canceled) {
+			t.Errorf("the only waiter got %v; want its context's error", err)
+		}
+		closed := make(chan error, 1)
+		go func() { closed <- s.Close() }()
+		synctest.Wait()
+		select {
+		case <-closed:
+			t.Error("Close returned while a flight was in the inner store")
+		default:
+		}
+		close(release)
+		if err := <-closed; err != nil {
 			t.Error(err)
 		}
 	})
