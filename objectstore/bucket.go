@@ -42,8 +42,9 @@ type Bucket interface {
 	// more, and says whether there may be more behind the last; an empty list has
 	// nothing behind it. A prefix is empty or ends in "/".
 	//
-	// All objects of a list that share a folder (their keys up to the last "/") are
-	// listed as they were at one moment during the call.
+	// An object that is there during the whole call is in the list, also while others
+	// come and go. One that is put, replaced or deleted meanwhile may be shown as it
+	// was at any moment of the call, and not at the same one as the others.
 	List(ctx context.Context, prefix, after string, limit int) (objects []Object, more bool, err error)
 
 	// Delete removes the objects at keys, of which there are 1 to 1000. A key

@@ -33,8 +33,8 @@ type DirectoryOptions struct {
 // When Put returns nil the object is durable: written to a temporary file beside
 // its place, synchronised, renamed, and the folder synchronised, as are those that
 // had to be created. On Windows, where folders can't be, renaming is all there is.
-// When Delete returns nil the objects stay deleted also after a crash. A folder goes
-// with its last object.
+// What a Delete that returns nil has removed stays removed, also after a crash. A
+// folder goes with its last object.
 //
 // A temporary file is named "~" and 16 hexadecimal digits, which no key is. What a
 // crash left of it is never listed, and removed by the next OpenDirectory once it
@@ -48,8 +48,9 @@ type DirectoryOptions struct {
 // whose context ends returns after the one at hand.
 //
 // The tag of an object is the modification time, which Put makes unique, and the
-// size. Where a file system keeps time in seconds, two states of the same size saved
-// at the same number within a second can't be told apart.
+// size. Where a file system keeps time in seconds, two bodies of the same size that
+// were put at one key within a second can't be told apart, nor can a folder that
+// another process changed while it was read.
 type Directory struct {
 	path  string // absolute
 	root  *os.Root
@@ -150,8 +151,8 @@ func (d *Directory) put(ctx context.Context, key string, body []byte) (err error
 	var temporary string
 	defer func() {
 		if !renamed {
-			// Both only tidy up after the error at hand. What stays of them a later
-			// OpenDirectory sweeps.
+			// All of this tidies up after the error at hand. What can't be removed now a
+			// later OpenDirectory sweeps.
 			if temporary != "" {
 				_ = d.root.Remove(temporary)
 			}
@@ -212,10 +213,18 @@ func (d *Directory) createFolder(folder string) error {
 	lock.Lock()
 	defer lock.Unlock()
 	d.durable.remove(folder) // where another process had removed it, this one did not notice
-	if err := d.root.MkdirAll(folder, 0o777); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
+	err := d.root.MkdirAll(folder, 0o777)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case errors.Is(err, fs.ErrExist):
+		// Something stands there that is no folder, or it was one that another process
+		// removed before MkdirAll could see that.
+		if info, statErr := d.root.Lstat(folder); isAbsent(statErr) || statErr == nil && info.IsDir() {
+			return nil
+		}
 	}
-	return nil
+	return err
 }
 
 // write writes body to the temporary file and makes it durable.

@@ -65,18 +65,37 @@ func (w *walk) folder(ctx context.Context, folder string) error {
 // that it stands for: not that of the names, since "a-" comes after "a" but before
 // "a/". Of the files there are no more than still fit the list.
 func (w *walk) entries(ctx context.Context, folder string) ([]walkEntry, error) {
-	if err := ctx.Err(); err != nil {
-		return nil, err
-	}
 	// Under the lock of the folder until the tags are read: they must be of the same
 	// moment as the names.
 	lock := w.d.lock(folder)
 	lock.RLock()
 	defer lock.RUnlock()
-	found, err := w.d.readFolder(folder)
-	if err != nil {
-		return nil, err
+	for {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		before, found, err := w.d.readFolder(folder)
+		if err != nil {
+			return nil, err
+		}
+		entries, err := w.describe(w.entriesAmong(folder, found))
+		// Other processes, which no lock holds up, may put a new file where the reading
+		// has passed and remove the old one before it is there: a single system call
+		// does not always read all names. Then nothing is found though there never was
+		// nothing, and the reading starts again; so it does for a file that went before
+		// its tag was read.
+		again := isAbsent(err)
+		if err == nil && len(entries) == 0 && before != nil {
+			again, err = w.d.changed(folder, before)
+		}
+		if !again {
+			return entries, err
+		}
 	}
+}
+
+// entriesAmong returns the entries for what was found in the folder.
+func (w *walk) entriesAmong(folder string, found []fs.DirEntry) []walkEntry {
 	var entries []walkEntry
 	for _, f := range found {
 		if !isSegment(f.Name()) {
@@ -96,50 +115,65 @@ func (w *walk) entries(ctx context.Context, folder string) ([]walkEntry, error) 
 		entries = append(entries, walkEntry{key: key})
 	}
 	slices.SortFunc(entries, func(a, b walkEntry) int { return cmp.Compare(a.key, b.key) })
-
-	room := w.limit - len(w.objects)
-	kept := entries[:0]
-	for _, entry := range entries {
-		if room == 0 {
-			break
-		}
-		if !strings.HasSuffix(entry.key, "/") {
-			info, err := w.d.root.Lstat(entry.key)
-			if isAbsent(err) {
-				continue // another process removed it
-			}
-			if err != nil {
-				return nil, err
-			}
-			entry.object = Object{Key: entry.key, Size: info.Size(), ETag: fileTag(info)}
-			room--
-		}
-		kept = append(kept, entry)
-	}
-	return kept, nil
+	return entries
 }
 
-// readFolder returns what is in the folder, in no particular order. One that does
-// not exist has nothing in it.
-func (d *Directory) readFolder(folder string) ([]fs.DirEntry, error) {
-	info, err := d.root.Stat(folder) // before it is opened: opening a pipe would wait for a writer
-	if isAbsent(err) || err == nil && !info.IsDir() {
-		return nil, nil
+// describe fills in the objects of the files, as many as still fit the list, and
+// leaves out what follows them.
+func (w *walk) describe(entries []walkEntry) ([]walkEntry, error) {
+	room := w.limit - len(w.objects)
+	for i, entry := range entries {
+		if strings.HasSuffix(entry.key, "/") {
+			continue
+		}
+		if room == 0 {
+			return entries[:i], nil
+		}
+		info, err := w.d.root.Lstat(entry.key)
+		if err != nil {
+			return nil, err
+		}
+		entries[i].object = Object{Key: entry.key, Size: info.Size(), ETag: fileTag(info)}
+		room--
+	}
+	return entries, nil
+}
+
+// readFolder returns what is in the folder, in no particular order, and what it was
+// like before. For one that does not exist, or ceases to, both are nil: it has nothing
+// in it, and had nothing at that moment.
+func (d *Directory) readFolder(folder string) (before fs.FileInfo, entries []fs.DirEntry, err error) {
+	before, err = d.root.Stat(folder) // before it is opened: opening a pipe would wait for a writer
+	if isAbsent(err) || err == nil && !before.IsDir() {
+		return nil, nil, nil
 	}
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	f, err := d.root.Open(folder)
 	if isAbsent(err) {
-		return nil, nil
+		return nil, nil, nil
 	}
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	defer f.Close() // read only: nothing is lost if that fails
-	entries, err := f.ReadDir(-1)
+	entries, err = f.ReadDir(-1)
 	if isAbsent(err) { // another process removed it meanwhile
-		return nil, nil
+		return nil, nil, nil
 	}
-	return entries, err
+	return before, entries, err
+}
+
+// changed says whether names came or went in the folder since readFolder returned
+// before, as far as the times tell that the file system keeps.
+func (d *Directory) changed(folder string, before fs.FileInfo) (bool, error) {
+	now, err := d.root.Stat(folder)
+	if isAbsent(err) {
+		return false, nil // it went empty
+	}
+	if err != nil {
+		return false, err
+	}
+	return !now.ModTime().Equal(before.ModTime()), nil
 }

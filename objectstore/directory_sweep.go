@@ -14,7 +14,7 @@ func (d *Directory) sweep(ctx context.Context, folder string) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	entries, err := d.readFolder(folder)
+	_, entries, err := d.readFolder(folder)
 	if err != nil {
 		return err
 	}

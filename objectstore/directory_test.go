@@ -142,6 +142,42 @@ func TestPutSynchronises(t *testing.T) {
 	again.fsync = d.fsync
 	mustPut(t, again, "p/a/2", "body")
 	want("the first Put of another process", "p/a/~ true", "p/a true", "p true", ". true")
+
+	// A folder that one process removes and another creates is a new one to both.
+	removeBoth := func(d *Directory) {
+		t.Helper()
+		if err := d.Delete(t.Context(), []string{"p/a/1", "p/a/2"}); err != nil {
+			t.Fatal(err)
+		}
+		synced = nil
+	}
+	removeBoth(d)
+	mustPut(t, again, "p/a/1", "body")
+	want("a Put into a folder that another process removed", "p/a/~ false", "p/a true", "p true")
+	mustPut(t, d, "p/a/2", "body")
+	want("a Put into a folder that another process created anew", "p/a/~ true", "p/a true", "p true")
+}
+
+// Two bodies of one size must not have the same tag, however coarse the clock is.
+func TestModificationTimesAreUnique(t *testing.T) {
+	root := t.TempDir()
+	at := time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC)
+	d, err := OpenDirectory(t.Context(), root, DirectoryOptions{Now: func() time.Time { return at }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := d.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	for i := range 5 {
+		mustPut(t, d, "a/1", fmt.Sprint(i))
+		info, err := os.Stat(filepath.Join(root, "a", "1"))
+		if want := at.Add(time.Duration(i) * time.Microsecond); err != nil || !info.ModTime().Equal(want) {
+			t.Errorf("modification time of the Put number %d is %v, %v; want %v", i+1, info.ModTime(), err, want)
+		}
+	}
 }
 
 func TestFailingSynchronisationFailsThePut(t *testing.T) {
@@ -279,6 +315,9 @@ func TestLinksDoNotLeadOut(t *testing.T) {
 		if err := d.Delete(t.Context(), []string{key}); err == nil {
 			t.Errorf("Delete(%q) went through the link", key)
 		}
+	}
+	if err := d.Put(t.Context(), "dangling/1", nil); err == nil {
+		t.Error("Put went through a link that leads nowhere")
 	}
 	if body, _, err := d.Get(t.Context(), "a/1"); !errors.Is(err, ErrNoObject) {
 		t.Errorf("Get of a link = %q, %v; want ErrNoObject", body, err)

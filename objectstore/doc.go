@@ -63,10 +63,13 @@
 //
 // Through one Store, Save, Delete and the loads of an id are linearizable if the
 // bucket keeps the duties written at Bucket. For that the writes of one id wait for
-// each other, and its loads wait for a Delete, but never for a Save or a prune.
+// each other, and its loads wait for a Delete, but never for a Save or a prune. A
+// load that a Save overtakes may take a list or two more.
 //
 // Stores in several processes may share a bucket and a prefix. Each object is whole,
 // and a load sees every Save that had returned before it began, whoever made it.
-// Only Delete and pruning are not one step for the other processes: what one of them
-// saves at a number that is being deleted or pruned may stay or go.
+// For the other processes, Delete and pruning are not one step, though: what one of
+// them saves at a number that is being deleted or pruned may stay or go. And where
+// the listings of a service are not of one moment (S3 does not say), a load that
+// another process overtakes with a Save and its prune may find nothing.
 package objectstore

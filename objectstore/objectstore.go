@@ -104,13 +104,15 @@ func (s *Store) save(ctx context.Context, snap store.Snapshot) error {
 // putAndPrune stores the object and then obeys Keep. When err is nil the object is
 // stored, whatever pruneErr says.
 func (s *Store) putAndPrune(ctx context.Context, id string, sequenceNr uint64, object []byte) (pruneErr, err error) {
-	done, err := s.turns.save(ctx, id)
+	put, done, err := s.turns.save(ctx, id)
 	if err != nil {
 		return nil, err
 	}
 	defer done()
 	folder := s.folder(id)
-	if err := s.bucket.Put(ctx, folder+number(sequenceNr), object); err != nil {
+	err = s.bucket.Put(ctx, folder+number(sequenceNr), object)
+	put(sequenceNr)
+	if err != nil {
 		return nil, err
 	}
 	if s.opts.Keep == 0 {
@@ -145,17 +147,16 @@ func (s *Store) load(ctx context.Context, op, id string, below uint64) (store.Sn
 	if below == 0 {
 		return store.Snapshot{}, store.ErrNotFound
 	}
-	done, err := s.turns.load(ctx, id)
+	turn, err := s.turns.load(ctx, id, below)
 	if err != nil {
 		return store.Snapshot{}, err
 	}
-	defer done()
+	defer turn.done()
 
-	key, body, err := s.getNewest(ctx, s.folder(id), below)
+	key, nr, body, err := s.getNewest(ctx, turn)
 	if err != nil {
 		return store.Snapshot{}, err
 	}
-	nr, _ := parseNumber(key[len(s.folder(id)):])
 	snap, err := decode(body, id, nr)
 	if err != nil {
 		err = fmt.Errorf("object %q: %w", key, err)
@@ -166,11 +167,11 @@ func (s *Store) load(ctx context.Context, op, id string, below uint64) (store.Sn
 	return snap, err
 }
 
-// getNewest returns the object of the newest snapshot below the bound in the
-// folder, or store.ErrNotFound.
+// getNewest returns the object of the newest snapshot below the bound of the load,
+// or store.ErrNotFound.
 //
-// What it gets must be what it had listed, for the listing is the moment at which
-// the snapshot was the newest one. With 5 the newest, this could happen in between:
+// What it gets must be what it had listed, for that was the newest one at the moment
+// of the listing. With 5 the newest, this could happen in between:
 //
 //   - Save(6) prunes 5: the get finds nothing, though there is a snapshot.
 //   - Save(6) returns, then Save(5) with another state: the get would return a 5
@@ -178,7 +179,7 @@ func (s *Store) load(ctx context.Context, op, id string, below uint64) (store.Sn
 //
 // In both cases it starts again. Each round means that someone else got on with a
 // write, so nothing but ctx bounds them.
-func (s *Store) getNewest(ctx context.Context, folder string, below uint64) (key string, body []byte, err error) {
+func (s *Store) getNewest(ctx context.Context, turn *loadTurn) (key string, sequenceNr uint64, body []byte, err error) {
 	var (
 		before Object // what the round before had listed
 		held   []byte // what it then got
@@ -186,52 +187,70 @@ func (s *Store) getNewest(ctx context.Context, folder string, below uint64) (key
 		gone   int    // how often in a row the same was listed and absent
 	)
 	for {
-		listed, err := s.listNewest(ctx, folder, below)
+		listed, nr, err := s.listNewest(ctx, turn)
 		if err != nil {
-			return "", nil, err
+			return "", 0, nil, err
 		}
 		if got && listed == before {
 			// Unchanged from one listing to the next, and so at the get between them:
 			// the tags of List and Get do not agree in this bucket.
-			return listed.Key, held, nil
+			return listed.Key, nr, held, nil
 		}
 		body, etag, err := s.bucket.Get(ctx, listed.Key)
 		switch {
 		case err == nil && etag == listed.ETag:
-			return listed.Key, body, nil
+			return listed.Key, nr, body, nil
 		case err == nil:
 			before, held, got, gone = listed, body, true, 0
 		case !errors.Is(err, ErrNoObject):
-			return "", nil, err
+			return "", 0, nil, err
 		case listed != before:
 			before, got, gone = listed, false, 1
 		default:
 			// Nobody made progress: an index that names a lost object. Asking on for
 			// ever would help nobody, and "not found" would not be true.
 			if gone++; gone == maxGone {
-				return "", nil, fmt.Errorf("object %q: listed %d times in a row and absent each time", listed.Key, gone)
+				return "", 0, nil, fmt.Errorf("object %q: listed %d times in a row and absent each time", listed.Key, gone)
 			}
 		}
 	}
 }
 
-// listNewest returns the object of the newest snapshot below the bound in the
-// folder, or store.ErrNotFound.
-func (s *Store) listNewest(ctx context.Context, folder string, below uint64) (Object, error) {
+// listNewest returns the object of the newest snapshot below the bound of the load,
+// or store.ErrNotFound.
+func (s *Store) listNewest(ctx context.Context, turn *loadTurn) (object Object, sequenceNr uint64, err error) {
+	for {
+		turn.listing()
+		object, nr, err := s.listFirst(ctx, s.folder(turn.id), turn.below)
+		above := nr + 1 // of the numbers from here on the listing shows nothing
+		if errors.Is(err, store.ErrNotFound) {
+			above = 0
+		} else if err != nil {
+			return Object{}, 0, err
+		}
+		if !turn.missed(above) {
+			return object, nr, err
+		}
+	}
+}
+
+// listFirst returns the first object in the folder of a snapshot below the bound, or
+// store.ErrNotFound.
+func (s *Store) listFirst(ctx context.Context, folder string, below uint64) (object Object, sequenceNr uint64, err error) {
 	after := keyBefore(folder, below)
 	for limit := 1; ; limit = pageSize { // more than one only where a key in the folder is not the store's
 		objects, more, err := s.list(ctx, folder, after, limit)
 		if err != nil {
-			return Object{}, err
+			return Object{}, 0, err
 		}
 		for _, object := range objects {
-			if _, ours := parseNumber(object.Key[len(folder):]); ours {
-				return object, nil
+			if nr, ours := parseNumber(object.Key[len(folder):]); ours {
+				return object, nr, nil
 			}
 			after = object.Key
 		}
 		if !more {
-			return Object{}, store.ErrNotFound
+			return Object{}, 0, store.ErrNotFound
 		}
 	}
 }

@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 
@@ -129,6 +132,62 @@ func TestLoadFromABucketWhoseTagsDoNotAgree(t *testing.T) {
 		save(t, writer, "order-1", 5, "again")
 	})
 	wantLatest(t, s, "order-1", 6, "six")
+}
+
+// scanning is a bucket whose listings are not of one moment: what is listed in
+// between decides what a listing shows that began before it.
+type scanning struct {
+	*hooked
+	between func()            // called once, in the middle of the next listing
+	passed  func(string) bool // keys at whose place the listing had been by then
+}
+
+func (b *scanning) List(ctx context.Context, prefix, after string, limit int) ([]objectstore.Object, bool, error) {
+	if b.between == nil {
+		return b.hooked.List(ctx, prefix, after, limit)
+	}
+	earlier, _, err := b.hooked.List(ctx, prefix, after, 1000)
+	if err != nil {
+		return nil, false, err
+	}
+	between := b.between
+	b.between = nil
+	between()
+	later, _, err := b.hooked.List(ctx, prefix, after, 1000)
+	if err != nil {
+		return nil, false, err
+	}
+	shown := slices.DeleteFunc(earlier, func(o objectstore.Object) bool { return !b.passed(o.Key) })
+	shown = append(shown, slices.DeleteFunc(later, func(o objectstore.Object) bool { return b.passed(o.Key) })...)
+	return shown[:min(limit, len(shown))], len(shown) > limit, nil
+}
+
+// Without turns that tell a load of puts, it finds nothing where there always was
+// something, or an older snapshot than one that had been saved before that.
+func TestLoadOvertakenInTheMiddleOfItsListing(t *testing.T) {
+	bucket := &scanning{hooked: newHooked(), passed: func(key string) bool { return key <= "order-1/7ffffffffffffff9" }} // 6 and above
+	s := newStore(t, bucket, objectstore.Options{Keep: 1})
+	save(t, s, "order-1", 5, "five")
+	bucket.between = func() { save(t, s, "order-1", 6, "six") } // and removes 5, where the listing comes next
+	wantLatest(t, s, "order-1", 6, "six")
+
+	save(t, s, "order-2", 2, "two")
+	bucket.passed = func(key string) bool { return key <= "order-2/7ffffffffffffff9" }
+	bucket.between = func() {
+		save(t, s, "order-2", 6, "six")
+		save(t, s, "order-2", 4, "four")
+	}
+	wantLatest(t, s, "order-2", 6, "six")
+
+	// What is saved at or above the bound concerns no LoadBefore.
+	bucket.between = func() { save(t, s, "order-2", 7, "seven") }
+	bucket.take()
+	if _, err := s.LoadBefore(t.Context(), "order-2", 4); !errors.Is(err, store.ErrNotFound) {
+		t.Errorf("LoadBefore: %v; want ErrNotFound", err)
+	}
+	if got := bucket.take(); got.lists-got.puts != 2 { // the two of scanning; each Save makes one, too
+		t.Errorf("LoadBefore during a Save above its bound makes %d lists; want no more than otherwise", got.lists-got.puts)
+	}
 }
 
 // A prune removes what it has listed. A Save of the same id that came between its
@@ -256,4 +315,46 @@ func TestCloseWaitsForAPrune(t *testing.T) {
 			t.Errorf("Close = %v, OnPruneError called: %v; want nil, true", err, pruned)
 		}
 	})
+}
+
+// Loads that go on while every Save prunes what was the newest before it, through
+// the same store and through one of another process.
+func TestLoadsDuringPrunes(t *testing.T) {
+	directory := t.TempDir()
+	memory := objectstore.NewMemoryBucket()
+	for name, open := range map[string]func() objectstore.Bucket{
+		"memory":    func() objectstore.Bucket { return memory },
+		"directory": func() objectstore.Bucket { return openDirectory(t, directory) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, other := newStore(t, open(), objectstore.Options{Keep: 1}), newStore(t, open(), objectstore.Options{})
+			save(t, s, "order-1", 0, "0")
+			const last = 100
+			var acknowledged atomic.Uint64
+			var wg sync.WaitGroup
+			wg.Go(func() {
+				for nr := uint64(1); nr <= last; nr++ {
+					save(t, s, "order-1", nr, fmt.Sprint(nr))
+					acknowledged.Store(nr)
+				}
+			})
+			for _, from := range []*objectstore.Store{s, other} {
+				wg.Go(func() {
+					for acknowledged.Load() < last && !t.Failed() {
+						floor := acknowledged.Load()
+						snap, err := from.LoadLatest(t.Context(), "order-1")
+						if err != nil || snap.SequenceNr < floor || string(snap.State) != fmt.Sprint(snap.SequenceNr) {
+							t.Errorf("LoadLatest begun after Save(%d) = %q at %d, %v", floor, snap.State, snap.SequenceNr, err)
+						}
+					}
+				})
+			}
+			wg.Wait()
+			for _, s := range []*objectstore.Store{s, other} {
+				if err := s.Close(); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
 }
