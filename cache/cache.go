@@ -11,31 +11,29 @@ import (
 	"strings"
 	"time"
 
-	"github.com/hashicorp/golang-lru/v2/simplelru"
-
 	"github.com/snapstack/snapstack/store"
 )
 
 const (
 	defaultMaxBytes = 64 << 20
 	defaultTTL      = 5 * time.Minute
-
-	// entryOverhead is what an entry takes at most beside its id and state, in bytes:
-	// its struct, its element of the list and its share of the map. Some 250 were
-	// measured; how full the map is makes the difference.
-	entryOverhead = 320
 )
 
 // Options configures a Cache. The zero value is a good default.
 type Options struct {
 	// MaxBytes bounds the entries: for each its id, its state (the memory it takes,
 	// which Go rounds up to the next size that it allocates) and 320 bytes of
-	// bookkeeping. 0 means 64 MiB. States that callers hold are not in it.
+	// bookkeeping. With S3FIFO it also covers what is remembered of ids lately evicted:
+	// 112 bytes each, for at most as many as there are entries. 0 means 64 MiB. States
+	// that callers hold are not in it.
 	MaxBytes int64
 
 	// MaxEntryBytes bounds one entry, counted likewise. A larger one is served and
 	// not kept. 0 means MaxBytes, which also bounds it.
 	MaxEntryBytes int64
+
+	// Policy says which entries make room for others; "" means S3FIFO.
+	Policy Policy
 
 	// TTL is how long an entry is served, from the beginning of its load on: how
 	// stale it can be where another process writes to the same backend. Each entry
@@ -64,7 +62,7 @@ type Stats struct {
 	StaleFills   int64 // loads not kept because a write, Invalidate or Purge overlapped them
 	Evictions    int64 // entries dropped to make room
 	Entries      int   // now
-	Bytes        int64 // of the entries now, counted as for MaxBytes
+	Bytes        int64 // taken now, counted as for MaxBytes
 }
 
 // Cache is a read-through cache of the latest snapshot of each id. Writes pass
@@ -78,22 +76,19 @@ type Cache struct {
 	opts  Options
 	gate  store.Gate
 
+	start time.Time // by the clock of the options; expiry is counted from it
+
 	overlaps overlaps // whose lock guards what follows
-	entries  *simplelru.LRU[string, *entry]
-	stats    Stats
+	entries  *entries
+	stats    Stats // what is counted here; the rest is in entries
 }
 
-// An entry never changes once it is in the cache, so what it holds may be read
-// without the lock.
-type entry struct {
-	snap    store.Snapshot // in memory that nothing else refers to
-	absent  bool           // the id has no snapshot
-	expires time.Time      // zero for never
-	size    int64
-}
+const (
+	// aboveAll is a bound that every snapshot lies below.
+	aboveAll = store.MaxSequenceNr + 1
 
-// aboveAll is a bound that every snapshot lies below.
-const aboveAll = store.MaxSequenceNr + 1
+	never = time.Duration(math.MaxInt64) // as the time when an entry expires
+)
 
 var (
 	_ store.SnapshotStore = (*Cache)(nil)
@@ -109,11 +104,17 @@ func New(inner store.SnapshotStore, opts Options) (*Cache, error) {
 	if inner == nil {
 		return nil, store.Wrap(store.OpOpen, "", 0, fmt.Errorf("cache: %w inner store: nil", store.ErrInvalid))
 	}
-	entries, err := simplelru.NewLRU[string, *entry](math.MaxInt, nil) // bounded in bytes, by put
+	entries, err := newEntries(opts.Policy, opts.MaxBytes)
 	if err != nil {
 		return nil, store.Wrap(store.OpOpen, "", 0, fmt.Errorf("cache: %w", err))
 	}
-	return &Cache{inner: inner, opts: opts, overlaps: newOverlaps(), entries: entries}, nil
+	c := &Cache{inner: inner, opts: opts, overlaps: newOverlaps(), entries: entries}
+	if opts.Now == nil {
+		c.start = time.Now()
+	} else {
+		c.start = opts.Now()
+	}
+	return c, nil
 }
 
 // complete checks the options and puts the defaults in.
@@ -132,11 +133,16 @@ func (o *Options) complete() error {
 	if o.MaxEntryBytes == 0 || o.MaxEntryBytes > o.MaxBytes {
 		o.MaxEntryBytes = o.MaxBytes
 	}
+	if o.Policy == "" {
+		o.Policy = S3FIFO
+	}
+	policy, err := ParsePolicy(string(o.Policy))
+	if err != nil {
+		return err
+	}
+	o.Policy = policy
 	if o.TTL == 0 {
 		o.TTL = defaultTTL
-	}
-	if o.Now == nil {
-		o.Now = time.Now
 	}
 	if o.Rand == nil {
 		o.Rand = rand.Float64
@@ -190,21 +196,21 @@ func (c *Cache) loadLatest(ctx context.Context, persistenceID string) (store.Sna
 		return store.Snapshot{}, err
 	}
 	defer c.gate.Leave()
-	now := c.opts.Now()
-	if e := c.lookUp(persistenceID, aboveAll, now); e != nil {
+	if e := c.lookUp(persistenceID, aboveAll); e != nil {
 		return e.copied()
 	}
 	if err := store.CheckID(persistenceID); err != nil {
 		return store.Snapshot{}, err
 	}
+	begun := c.now()
 	load := c.beginLoad(persistenceID)
 	defer c.endLoad(load)
 	snap, err := c.inner.LoadLatest(ctx, persistenceID)
 	switch {
 	case err == nil:
-		c.fill(load, snap, now)
+		c.fill(load, snap, begun)
 	case errors.Is(err, store.ErrNotFound):
-		c.fillAbsent(load, now)
+		c.fillAbsent(load, begun)
 	}
 	return snap, err
 }
@@ -220,7 +226,7 @@ func (c *Cache) loadBefore(ctx context.Context, persistenceID string, sequenceNr
 		return store.Snapshot{}, err
 	}
 	defer c.gate.Leave()
-	if e := c.lookUp(persistenceID, sequenceNr, c.opts.Now()); e != nil {
+	if e := c.lookUp(persistenceID, sequenceNr); e != nil {
 		return e.copied()
 	}
 	return c.inner.LoadBefore(ctx, persistenceID, sequenceNr)
@@ -233,32 +239,37 @@ func (c *Cache) ViewLatest(ctx context.Context, persistenceID string, view func(
 		return store.Wrap(store.OpLoadLatest, persistenceID, 0, err)
 	}
 	defer c.gate.Leave()
-	now := c.opts.Now()
-	e := c.lookUp(persistenceID, aboveAll, now)
+	e := c.lookUp(persistenceID, aboveAll)
 	switch {
 	case e == nil:
-		return c.viewInner(ctx, persistenceID, now, view)
+		return c.viewInner(ctx, persistenceID, view)
 	case e.absent:
 		return store.Wrap(store.OpLoadLatest, persistenceID, 0, store.ErrNotFound)
 	}
 	return view(e.snap)
 }
 
-// viewInner is ViewLatest after a miss at now.
-func (c *Cache) viewInner(ctx context.Context, id string, now time.Time, view func(store.Snapshot) error) error {
+// viewInner is ViewLatest after a miss.
+func (c *Cache) viewInner(ctx context.Context, id string, view func(store.Snapshot) error) error {
 	if err := store.CheckID(id); err != nil {
 		return store.Wrap(store.OpLoadLatest, id, 0, err)
 	}
+	begun := c.now()
 	load := c.beginLoad(id)
 	defer c.endLoad(load)
+	_, shared := c.inner.(*Singleflight)
 	var viewErr error // not told to the inner store: it could be taken for an error of that
 	err := store.ViewLatest(ctx, c.inner, id, func(snap store.Snapshot) error {
-		c.fill(load, snap, now)
+		if shared && len(snap.State) >= minShared {
+			c.fillShared(load, snap, begun)
+		} else {
+			c.fill(load, snap, begun)
+		}
 		viewErr = view(snap)
 		return nil
 	})
 	if errors.Is(err, store.ErrNotFound) {
-		c.fillAbsent(load, now)
+		c.fillAbsent(load, begun)
 	}
 	if err != nil {
 		return store.Wrap(store.OpLoadLatest, id, 0, err)
@@ -279,7 +290,7 @@ func (c *Cache) Invalidate(persistenceID string) {
 	c.overlaps.mu.Lock()
 	defer c.overlaps.mu.Unlock()
 	c.overlaps.taint(persistenceID)
-	c.drop(persistenceID)
+	c.entries.drop(persistenceID)
 }
 
 // Purge drops everything, as Invalidate does for one id.
@@ -295,7 +306,7 @@ func (c *Cache) Stats() Stats {
 	c.overlaps.mu.Lock()
 	defer c.overlaps.mu.Unlock()
 	stats := c.stats
-	stats.Entries = c.entries.Len()
+	stats.Evictions, stats.Entries, stats.Bytes = c.entries.evictions, c.entries.len(), c.entries.bytes()
 	return stats
 }
 
@@ -321,7 +332,7 @@ type invalidator interface {
 func (c *Cache) beginWrite(id string) *overlap {
 	c.overlaps.mu.Lock()
 	defer c.overlaps.mu.Unlock()
-	c.drop(id)
+	c.entries.drop(id)
 	return c.overlaps.beginWrite(id)
 }
 
@@ -345,29 +356,55 @@ func (c *Cache) endLoad(load loading) {
 
 // lookUp returns the entry that answers a load of the newest snapshot below the
 // bound, or nil, and counts which of the two.
-func (c *Cache) lookUp(id string, bound uint64, now time.Time) *entry {
+func (c *Cache) lookUp(id string, bound uint64) *entry {
 	c.overlaps.mu.Lock()
-	defer c.overlaps.mu.Unlock()
-	e, ok := c.entries.Get(id)
-	if ok && !e.expires.IsZero() && !now.Before(e.expires) {
-		c.drop(id)
-		ok = false
-	}
+	e := c.entries.get(id)
 	switch {
-	case ok && e.absent:
-		c.stats.NegativeHits++
-	case ok && e.snap.SequenceNr < bound:
-		c.stats.Hits++
-	default:
+	case e == nil || !e.absent && e.snap.SequenceNr >= bound:
 		c.stats.Misses++
+		e = nil
+	case e.absent:
+		c.stats.NegativeHits++
+	default:
+		c.stats.Hits++
+	}
+	c.overlaps.mu.Unlock()
+	// To read the clock takes as long as all of this, so it is done without the lock.
+	if e != nil && e.expires != never && c.now() >= e.expires {
+		c.expire(id, e)
 		return nil
 	}
 	return e
 }
 
+// expire drops e, unless the id has another entry by now, and counts the miss that
+// was taken for a hit.
+func (c *Cache) expire(id string, e *entry) {
+	c.overlaps.mu.Lock()
+	defer c.overlaps.mu.Unlock()
+	if c.entries.find(id) == e {
+		c.entries.drop(id)
+	}
+	if e.absent {
+		c.stats.NegativeHits--
+	} else {
+		c.stats.Hits--
+	}
+	c.stats.Misses++
+}
+
+// now returns the time since the cache was made. Without a clock of the options it
+// reads the monotonic one alone, which is half of what time.Now does.
+func (c *Cache) now() time.Duration {
+	if c.opts.Now == nil {
+		return time.Since(c.start)
+	}
+	return c.opts.Now().Sub(c.start)
+}
+
 // fill keeps a copy of what a load found that began at begun, unless the copy is
 // too large or may be stale.
-func (c *Cache) fill(load loading, snap store.Snapshot, begun time.Time) {
+func (c *Cache) fill(load loading, snap store.Snapshot, begun time.Duration) {
 	if entrySize(load.id, len(snap.State)) > c.opts.MaxEntryBytes || !c.claim(load) {
 		return
 	}
@@ -381,9 +418,28 @@ func (c *Cache) fill(load loading, snap store.Snapshot, begun time.Time) {
 	c.put(load, &entry{snap: snap, size: size}, c.opts.TTL, begun)
 }
 
+// minShared is the size in bytes from which on a state that a Singleflight lends is
+// kept without a copy. What such a state may be a part of, like the object that it
+// stood in, is small beside it; a smaller state costs little to copy.
+const minShared = 64 << 10
+
+// fillShared is fill for a snapshot that a Singleflight lends. The bytes of a flight
+// that was joined are given to nobody and written by nobody, nor are those of one
+// that was not, when its one caller is this cache. So all who wait in a storm have one
+// copy of the state between them, and it is the one that the cache keeps.
+func (c *Cache) fillShared(load loading, snap store.Snapshot, begun time.Duration) {
+	const page = 8 << 10 // what Go rounds large sizes up to
+	size := entrySize(load.id, (len(snap.State)+page-1)/page*page)
+	if size > c.opts.MaxEntryBytes || !c.claim(load) {
+		return
+	}
+	snap.PersistenceID = strings.Clone(load.id)
+	c.put(load, &entry{snap: snap, size: size}, c.opts.TTL, begun)
+}
+
 // fillAbsent keeps that a load which began at begun found nothing, where the
 // options want that.
-func (c *Cache) fillAbsent(load loading, begun time.Time) {
+func (c *Cache) fillAbsent(load loading, begun time.Duration) {
 	if c.opts.NegativeTTL > 0 && c.claim(load) {
 		e := &entry{absent: true, size: entrySize(load.id, 0)}
 		e.snap.PersistenceID = strings.Clone(load.id)
@@ -403,9 +459,8 @@ func (c *Cache) claim(load loading) bool {
 	return c.overlaps.claim(load)
 }
 
-// put adds an entry and evicts what it takes the room of, unless a write has
-// overlapped the load since its claim.
-func (c *Cache) put(load loading, e *entry, ttl time.Duration, begun time.Time) {
+// put adds an entry, unless a write has overlapped the load since its claim.
+func (c *Cache) put(load loading, e *entry, ttl, begun time.Duration) {
 	c.overlaps.mu.Lock()
 	defer c.overlaps.mu.Unlock()
 	if !c.overlaps.clean(load) {
@@ -415,17 +470,14 @@ func (c *Cache) put(load loading, e *entry, ttl time.Duration, begun time.Time) 
 	if e.size > c.opts.MaxEntryBytes {
 		return
 	}
+	e.expires = never
 	if ttl > 0 {
-		e.expires = begun.Add(ttl - time.Duration(c.opts.Rand()*float64(ttl)/10))
+		ttl -= time.Duration(c.opts.Rand() * float64(ttl) / 10)
+		if begun <= never-ttl {
+			e.expires = begun + ttl
+		}
 	}
-	c.drop(load.id) // a load may have come and gone between this one's look-up and its beginning
-	for c.stats.Bytes+e.size > c.opts.MaxBytes {
-		_, oldest, _ := c.entries.RemoveOldest() // there is one: e alone is within MaxBytes
-		c.stats.Bytes -= oldest.size
-		c.stats.Evictions++
-	}
-	c.entries.Add(e.snap.PersistenceID, e)
-	c.stats.Bytes += e.size
+	c.entries.add(e)
 }
 
 // purge drops every entry, and those that loads in flight are about to put there.
@@ -433,16 +485,7 @@ func (c *Cache) purge() {
 	c.overlaps.mu.Lock()
 	defer c.overlaps.mu.Unlock()
 	c.overlaps.taintAll()
-	c.entries.Purge()
-	c.stats.Bytes = 0
-}
-
-// drop removes the entry of the id, if there is one. It needs the lock.
-func (c *Cache) drop(id string) {
-	if e, ok := c.entries.Peek(id); ok {
-		c.entries.Remove(id)
-		c.stats.Bytes -= e.size
-	}
+	c.entries.purge()
 }
 
 // copied returns what a load that hit e returns.
@@ -454,6 +497,3 @@ func (e *entry) copied() (store.Snapshot, error) {
 	snap.State = bytes.Clone(snap.State)
 	return snap, nil
 }
-
-// entrySize returns what an entry takes, in bytes.
-func entrySize(id string, state int) int64 { return int64(len(id)+state) + entryOverhead }

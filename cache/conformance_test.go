@@ -17,10 +17,10 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // A layer puts one wrapper over a store.
-type layer func(t *testing.T, inner store.SnapshotStore) store.SnapshotStore
+type layer func(t testing.TB, inner store.SnapshotStore) store.SnapshotStore
 
 func cacheWith(opts cache.Options) layer {
-	return func(t *testing.T, inner store.SnapshotStore) store.SnapshotStore {
+	return func(t testing.TB, inner store.SnapshotStore) store.SnapshotStore {
 		t.Helper()
 		c, err := cache.New(inner, opts)
 		if err != nil {
@@ -30,11 +30,11 @@ func cacheWith(opts cache.Options) layer {
 	}
 }
 
-func singleflight(_ *testing.T, inner store.SnapshotStore) store.SnapshotStore {
+func singleflight(_ testing.TB, inner store.SnapshotStore) store.SnapshotStore {
 	return cache.NewSingleflight(inner)
 }
 
-func compressed(t *testing.T, inner store.SnapshotStore) store.SnapshotStore {
+func compressed(t testing.TB, inner store.SnapshotStore) store.SnapshotStore {
 	t.Helper()
 	s, err := compress.New(inner, compress.Options{})
 	if err != nil {
@@ -49,7 +49,7 @@ var (
 )
 
 // over returns the stack of the layers, outermost first, over inner.
-func over(t *testing.T, inner store.SnapshotStore, layers ...layer) store.SnapshotStore {
+func over(t testing.TB, inner store.SnapshotStore, layers ...layer) store.SnapshotStore {
 	t.Helper()
 	for i := len(layers) - 1; i >= 0; i-- {
 		inner = layers[i](t, inner)
@@ -70,6 +70,7 @@ func newMemory(t *testing.T, keep int) store.SnapshotStore {
 var conformingStacks = map[string][]layer{
 	"Cache":                 {plainCache},
 	"CacheTiny":             {cacheWith(cache.Options{MaxBytes: 1000})},
+	"CacheLRU":              {cacheWith(cache.Options{Policy: cache.LRU})},
 	"CacheTooSmall":         {cacheWith(cache.Options{MaxBytes: 1})},
 	"CacheNoExpiry":         {cacheWith(cache.Options{TTL: -1})},
 	"CacheNegative":         {negativeCache},

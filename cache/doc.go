@@ -1,6 +1,6 @@
-// Package cache has the wrappers for hot reads: Cache, a read-through LRU of the
-// latest snapshot of each id, and Singleflight, which lets concurrent loads of one
-// id share one load.
+// Package cache has the wrappers for hot reads: Cache, which keeps the latest
+// snapshot of each id that it loads within a budget of bytes, and Singleflight, which
+// lets concurrent loads of one id share one load.
 //
 // Both may stand anywhere in a stack and never make it lie: within one process and
 // one store value, a history of calls on an id is linearizable if it is so for the
@@ -18,13 +18,14 @@
 //
 // A cache over a singleflight over everything else serves hits without a flight,
 // and lets a storm of misses share one; through ViewLatest they share its bytes as
-// well. Over compress a cache holds states ready for use; beneath, compressed ones,
+// well, and a large state is kept as it came. Over compress a cache holds states ready for use; beneath, compressed ones,
 // more of them.
 //
 // # Dependencies
 //
-// The list of entries is hashicorp/golang-lru's simplelru, under a lock and a
-// budget in bytes of this package's own. Flights are not those of x/sync: its
+// The lists of entries are hashicorp/golang-lru's simplelru, under a lock and a budget
+// in bytes of this package's own; what its 2Q does against scans, it does for numbers
+// of entries alone, and with fewer hits than S3FIFO. Flights are not those of x/sync: its
 // singleflight knows no contexts, and any caller may join a load that began before
 // a write which that caller has seen finish.
 package cache

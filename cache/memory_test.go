@@ -41,6 +41,7 @@ func TestHeapStaysWithinTheBudget(t *testing.T) {
 		{"tiny", []int{1, 17, 33}, 60_000, 10},
 		{"just over a size that Go allocates", []int{1025}, 15_000, 10},
 		{"just over the largest of those", []int{32<<10 + 1}, 800, 100},
+		{"just over a page", []int{64<<10 + 1}, 600, 100},
 		{"many megabytes", []int{1 << 20, 5<<20 - 3, 2<<20 + 1}, 40, 20},
 		{"mixed", []int{100, 10_000, 1 << 20, 300, 40_000}, 800, 20},
 	} {
@@ -51,12 +52,17 @@ func TestHeapStaysWithinTheBudget(t *testing.T) {
 				return c.sizes[turn%len(c.sizes)]
 			}}
 			before := heap()
-			s, err := cache.New(inner, cache.Options{MaxBytes: budget})
+			// Through ViewLatest and a Singleflight, so that large states are kept as they
+			// come and small ones are copied.
+			s, err := cache.New(cache.NewSingleflight(inner), cache.Options{MaxBytes: budget})
 			if err != nil {
 				t.Fatal(err)
 			}
 			for i := range c.loads {
-				loadLatest(t, s, fmt.Sprintf("%0*d", c.idSize, i))
+				err := s.ViewLatest(t.Context(), fmt.Sprintf("%0*d", c.idSize, i), func(store.Snapshot) error { return nil })
+				if err != nil {
+					t.Fatal(err)
+				}
 				if i%(c.loads/5) == 0 {
 					if held := heap() - before; held > budget {
 						t.Errorf("after %d loads the heap holds %d bytes more than without the cache; allowed are %d", i+1, held, budget)
@@ -85,9 +91,9 @@ func heap() int64 {
 	return int64(m.HeapAlloc)
 }
 
-// TestStormOfViewsCopiesOnce counts what a storm of views allocates: the copy that
-// the inner store gives, and the one that the cache keeps.
-func TestStormOfViewsCopiesOnce(t *testing.T) {
+// TestStormOfViewsSharesOneCopy counts what a storm of views allocates: the copy that
+// the inner store gives, and where the cache can't keep that, its own.
+func TestStormOfViewsSharesOneCopy(t *testing.T) {
 	const size = 8 << 20
 	for _, c := range []struct {
 		name   string
@@ -95,7 +101,8 @@ func TestStormOfViewsCopiesOnce(t *testing.T) {
 		copies uint64
 	}{
 		{"Singleflight", []layer{singleflight}, 1},
-		{"CacheOverSingleflight", []layer{plainCache, singleflight}, 2},
+		{"CacheOverSingleflight", []layer{plainCache, singleflight}, 1},
+		{"CacheOverCacheOverSingleflight", []layer{plainCache, plainCache, singleflight}, 2},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -128,6 +135,51 @@ func TestStormOfViewsCopiesOnce(t *testing.T) {
 			})
 		})
 	}
+}
+
+// What a cache keeps of a flight is in the hands of nobody who may write it.
+func TestNobodyIsGivenWhatTheCacheKeepsOfAFlight(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		single := cache.NewSingleflight(slow(newMemory(t, 0), time.Millisecond))
+		s := over(t, single, plainCache)
+		want := bytes.Repeat([]byte("a"), 100_000)
+		saveState(t, s, "order-1", 1, len(want))
+		var wg sync.WaitGroup
+		spoil := func(from store.SnapshotStore) {
+			snap, err := from.LoadLatest(t.Context(), "order-1")
+			if err != nil {
+				t.Error(err)
+			}
+			clear(snap.State)
+		}
+		look := func() {
+			err := store.ViewLatest(t.Context(), s, "order-1", func(snap store.Snapshot) error {
+				if !bytes.Equal(snap.State, want) {
+					t.Error("a view was lent bytes that somebody else has written")
+				}
+				if cap(snap.State) != len(snap.State) {
+					t.Error("a view was lent bytes with room to append")
+				}
+				return nil
+			})
+			if err != nil {
+				t.Error(err)
+			}
+		}
+		wg.Go(func() { spoil(single) }) // begins the flight
+		synctest.Wait()
+		for range 3 {
+			wg.Go(look)
+			wg.Go(func() { spoil(single) })
+		}
+		wg.Wait()
+		look()
+		spoil(s)
+		look()
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
 }
 
 func TestViewsCopyNothing(t *testing.T) {

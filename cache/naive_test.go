@@ -14,25 +14,25 @@ import (
 // The naive wrappers are what is written at first, and what one gets by mending
 // that. Tests of consistency run on them too, to prove that they can fail.
 var naive = map[string]layer{
-	"cache": func(_ *testing.T, inner store.SnapshotStore) store.SnapshotStore {
+	"cache": func(_ testing.TB, inner store.SnapshotStore) store.SnapshotStore {
 		return &naiveCache{SnapshotStore: inner}
 	},
-	"cache that drops after any error": func(_ *testing.T, inner store.SnapshotStore) store.SnapshotStore {
+	"cache that drops after any error": func(_ testing.TB, inner store.SnapshotStore) store.SnapshotStore {
 		return &naiveCache{SnapshotStore: inner, always: true}
 	},
-	"cache with generations": func(_ *testing.T, inner store.SnapshotStore) store.SnapshotStore {
+	"cache with generations": func(_ testing.TB, inner store.SnapshotStore) store.SnapshotStore {
 		return &naiveCache{SnapshotStore: inner, always: true, generations: true}
 	},
-	"cache with generations before and after": func(_ *testing.T, inner store.SnapshotStore) store.SnapshotStore {
+	"cache with generations before and after": func(_ testing.TB, inner store.SnapshotStore) store.SnapshotStore {
 		return &naiveCache{SnapshotStore: inner, always: true, before: true, generations: true}
 	},
-	"singleflight": func(_ *testing.T, inner store.SnapshotStore) store.SnapshotStore {
+	"singleflight": func(_ testing.TB, inner store.SnapshotStore) store.SnapshotStore {
 		return &naiveSingleflight{SnapshotStore: inner}
 	},
-	"singleflight that forgets after": func(_ *testing.T, inner store.SnapshotStore) store.SnapshotStore {
+	"singleflight that forgets after": func(_ testing.TB, inner store.SnapshotStore) store.SnapshotStore {
 		return &naiveSingleflight{SnapshotStore: inner, after: true}
 	},
-	"singleflight that forgets before and after": func(_ *testing.T, inner store.SnapshotStore) store.SnapshotStore {
+	"singleflight that forgets before and after": func(_ testing.TB, inner store.SnapshotStore) store.SnapshotStore {
 		return &naiveSingleflight{SnapshotStore: inner, before: true, after: true}
 	},
 }

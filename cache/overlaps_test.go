@@ -59,7 +59,7 @@ func TestWriteBetweenClaimAndPut(t *testing.T) {
 		t.Fatal("a load that nothing overlapped may not fill")
 	}
 	c.endWrite("order-1", c.beginWrite("order-1"))
-	c.put(load, &entry{snap: store.Snapshot{PersistenceID: "order-1"}}, time.Minute, time.Now())
+	c.put(load, &entry{snap: store.Snapshot{PersistenceID: "order-1"}}, time.Minute, c.now())
 	c.endLoad(load)
 	if stats := c.Stats(); stats.Entries != 0 || stats.StaleFills != 1 {
 		t.Errorf("Stats = %+v; want no entry and one fill refused", stats)
@@ -74,14 +74,37 @@ func TestPutReplacesWhatIsThere(t *testing.T) {
 	}
 	for nr := range uint64(3) {
 		load := c.beginLoad("order-1")
-		c.fill(load, store.Snapshot{PersistenceID: "order-1", SequenceNr: nr}, time.Now())
+		c.fill(load, store.Snapshot{PersistenceID: "order-1", SequenceNr: nr}, c.now())
 		c.endLoad(load)
 	}
 	if stats := c.Stats(); stats.Entries != 1 || stats.Bytes != entrySize("order-1", 0) {
 		t.Errorf("Stats = %+v; want the bytes of the one entry", stats)
 	}
-	if e := c.lookUp("order-1", aboveAll, time.Now()); e == nil || e.snap.SequenceNr != 2 {
+	if e := c.lookUp("order-1", aboveAll); e == nil || e.snap.SequenceNr != 2 {
 		t.Errorf("the entry is %+v; want that of the last load", e)
+	}
+}
+
+// An entry can be replaced after a look-up found it expired.
+func TestExpiryLeavesANewerEntry(t *testing.T) {
+	c, err := New(unruly{}, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	fill := func() *entry {
+		load := c.beginLoad("order-1")
+		defer c.endLoad(load)
+		c.fill(load, store.Snapshot{PersistenceID: "order-1"}, c.now())
+		return c.entries.find("order-1")
+	}
+	expired, newer := fill(), fill()
+	c.expire("order-1", expired)
+	if c.entries.find("order-1") != newer {
+		t.Error("the newer entry is gone with the expired one")
+	}
+	c.expire("order-1", newer)
+	if c.entries.find("order-1") != nil {
+		t.Error("the expired entry is still there")
 	}
 }
 

@@ -45,7 +45,7 @@ type Singleflight struct {
 
 // A flight is one load of the inner store.
 type flight struct {
-	cancel  context.CancelFunc
+	ctx     flightContext
 	waiters int  // callers waiting now
 	joined  bool // by a second caller, ever: the State may not be given away
 
@@ -125,7 +125,7 @@ func (s *Singleflight) LoadLatest(ctx context.Context, persistenceID string) (st
 }
 
 // ViewLatest implements store.Viewer. All who share a flight are lent the same
-// bytes.
+// bytes, which a Cache directly above may keep, see its fillShared.
 func (s *Singleflight) ViewLatest(ctx context.Context, persistenceID string, view func(store.Snapshot) error) error {
 	if err := s.gate.Enter(ctx); err != nil {
 		return store.Wrap(store.OpLoadLatest, persistenceID, 0, err)
@@ -224,7 +224,7 @@ func (s *Singleflight) wait(ctx context.Context, id string) (*flight, error) {
 		s.overlaps.mu.Lock()
 		if f.waiters--; f.waiters == 0 {
 			s.forget(id, f) // a newcomer must not join what is cancelled
-			f.cancel()
+			f.ctx.end()
 		}
 		s.overlaps.mu.Unlock()
 		return nil, ctx.Err()
@@ -247,18 +247,19 @@ func (s *Singleflight) wait(ctx context.Context, id string) (*flight, error) {
 // began when no write was in flight, none has begun since, and whoever joins it
 // could not have got anything newer.
 func (s *Singleflight) start(ctx context.Context, id string) *flight {
-	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	f := &flight{cancel: cancel, done: make(chan struct{})}
+	f := &flight{ctx: flightContext{values: context.WithoutCancel(ctx)}, done: make(chan struct{})}
 	if !s.overlaps.writing(id) {
 		s.flights[id] = f
 	}
 	s.started.Add(1)
-	s.flying.Go(func() { s.fly(ctx, id, f) })
+	s.flying.Add(1)
+	go s.fly(id, f)
 	return f
 }
 
 // fly loads for f.
-func (s *Singleflight) fly(ctx context.Context, id string, f *flight) {
+func (s *Singleflight) fly(id string, f *flight) {
+	defer s.flying.Done()
 	f.exited = true // unless the inner store returns or panics
 	defer func() {
 		// Where nobody waits any more the panic goes to nobody, as an error would.
@@ -269,10 +270,10 @@ func (s *Singleflight) fly(ctx context.Context, id string, f *flight) {
 		s.overlaps.mu.Lock()
 		s.forget(id, f) // from now on nobody sets joined
 		s.overlaps.mu.Unlock()
-		f.cancel()
+		f.ctx.end()
 		close(f.done)
 	}()
-	f.snap, f.err = s.inner.LoadLatest(ctx, id)
+	f.snap, f.err = s.inner.LoadLatest(&f.ctx, id)
 	f.snap.State = slices.Clip(f.snap.State) // a viewer that appends must not write into what others see
 	f.exited = false
 }

@@ -25,25 +25,18 @@ type Gate struct {
 // when ctx has ended; only after a nil error must Leave be called.
 func (g *Gate) Enter(ctx context.Context) error {
 	if g.state.Add(2)&1 != 0 {
-		g.Leave()
-		return ErrClosed
+		return g.turnAway(ErrClosed)
 	}
 	if err := ctx.Err(); err != nil {
-		g.Leave()
-		return err
+		return g.turnAway(err)
 	}
 	return nil
 }
 
 // Leave ends an operation that Enter let in.
 func (g *Gate) Leave() {
-	// Exactly 1 means shut and empty. An Enter that is turned away passes through
-	// here too, so this can be reached more than once: the send must not block.
-	if g.state.Add(-2) == 1 {
-		select {
-		case g.drained <- struct{}{}:
-		default:
-		}
+	if g.state.Add(-2) == 1 { // exactly 1 means shut and empty
+		g.drain()
 	}
 }
 
@@ -61,4 +54,18 @@ func (g *Gate) Close(release func() error) error {
 		}
 	})
 	return g.err
+}
+
+func (g *Gate) turnAway(err error) error {
+	g.Leave()
+	return err
+}
+
+// drain tells Close that the last operation has left. An Enter that is turned away
+// gets here too, so it can happen more than once: the send must not block.
+func (g *Gate) drain() {
+	select {
+	case g.drained <- struct{}{}:
+	default:
+	}
 }

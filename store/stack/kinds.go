@@ -94,6 +94,10 @@ func readCache(v *values) opener {
 	var opts cache.Options
 	opts.MaxBytes, _ = v.size("size", false)
 	opts.MaxEntryBytes, _ = v.size("max_entry", false)
+	v.parsed("policy", func(value string) (err error) {
+		opts.Policy, err = cache.ParsePolicy(value)
+		return err
+	})
 	opts.TTL = v.duration("ttl", "a duration, as 30s, 5m or 1h30m, or a negative one for entries that do not expire", func(d time.Duration) bool { return d != 0 })
 	opts.NegativeTTL = v.duration("negative_ttl", "a duration, as 500ms or 1m, or 0s", func(d time.Duration) bool { return d >= 0 })
 	return func(_ context.Context, inner store.SnapshotStore) (store.SnapshotStore, error) {

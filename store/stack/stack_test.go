@@ -62,6 +62,7 @@ func TestParseErrors(t *testing.T) {
 		"cache(size=big) | memory":         `cache: option size=big; allowed is a size, as 65536, 64KiB or 64MiB`,
 		"cache(ttl=5) | memory":            `cache: option ttl=5; allowed is a duration, as 30s, 5m or 1h30m, or a negative one for entries that do not expire`,
 		"cache(ttl=0s) | memory":           `cache: option ttl=0s; allowed is a duration`,
+		"cache(policy=fifo) | memory":      `cache: option policy: cache: invalid Policy "fifo"; allowed are ["s3fifo" "lru"]`,
 		"cache(size=0) | memory":           `cache: option size=0; allowed is a size`,
 		"sqlite(path=a.db,busy_timeout=0)": `sqlite: option busy_timeout=0; allowed is a duration above 0`,
 		"zstd(max=0) | memory":             `zstd: option max=0; allowed is a size`,
