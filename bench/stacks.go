@@ -43,11 +43,25 @@ func defaultStacks(dir string) ([]stack.Spec, error) {
 	return specs, nil
 }
 
-// withKeep returns the spec with a bound on the snapshots that its backend keeps
-// of an entity, unless it has one: a run saves them by the thousand.
+// withKeep returns the spec with a bound on the snapshots that its backends keep
+// of an entity, unless they have one: a run saves them by the thousand.
 func withKeep(spec stack.Spec) (stack.Spec, error) {
 	spec = slices.Clone(spec)
 	backend := &spec[len(spec)-1]
+	if backend.Name == "route" {
+		backend.Options = slices.Clone(backend.Options)
+		for i, option := range backend.Options {
+			routed, err := stack.Parse(option.Value)
+			if err != nil {
+				return nil, err
+			}
+			if routed, err = withKeep(routed); err != nil {
+				return nil, err
+			}
+			backend.Options[i].Value = routed.String()
+		}
+		return spec, spec.Check()
+	}
 	if slices.ContainsFunc(backend.Options, func(o stack.Option) bool { return o.Name == "keep" }) {
 		return spec, nil
 	}

@@ -14,6 +14,7 @@ func TestWithKeepBoundsWhatIsUnbounded(t *testing.T) {
 		"memory(keep=1)":                "memory(keep=1)",
 		"cache | zstd | sqlite(path=x)": "cache | zstd | sqlite(path=x,keep=3)",
 		"objectstore(url=mem://)":       "objectstore(url=mem://,keep=3)",
+		`route(a="zstd | memory",b="memory(keep=0)")`: `route(a="zstd | memory(keep=3)",b="memory(keep=0)")`,
 	} {
 		spec, err := stack.Parse(text)
 		if err != nil {

@@ -9,9 +9,10 @@
 //
 // [SnapshotStore] has five methods. Backends (packages memory, sqlite,
 // objectstore) keep snapshots; wrappers (packages cache, compress, and
-// [Fallback] here) hold another store and add something to it. A wrapper is a
-// store, so they stack in any order, and the promises written at SnapshotStore
-// hold for every stack. Package storetest checks them.
+// [Fallback] and [Limit] here) hold another store and add something to it. A wrapper
+// is a store, so they stack in any order, and the promises written at SnapshotStore
+// hold for every stack. A [Route] holds several, for different ids. Package storetest
+// checks them.
 //
 // # Capabilities
 //
@@ -29,4 +30,9 @@
 // [ErrInvalid], [ErrTooLarge], [ErrCorrupt] and [ErrClosed] with errors.Is, or
 // ctx.Err() when the caller's context ended, and is an [*Error] that names the
 // operation and the entity.
+//
+// # Dependencies
+//
+// The turns of a [Limit] are those of golang.org/x/sync/semaphore, which is fair and
+// knows contexts.
 package store

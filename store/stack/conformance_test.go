@@ -29,6 +29,12 @@ func TestConformance(t *testing.T) {
 	}
 	bucket := func(_ *testing.T, keep int) string { return fmt.Sprintf("objectstore(url=mem://,keep=%d)", keep) }
 
+	routed := func(first, second func(*testing.T, int) string) func(*testing.T, int) string {
+		return func(t *testing.T, keep int) string {
+			return fmt.Sprintf("route(%q=%q,order-=%q)", "", first(t, keep), "zstd | "+second(t, keep))
+		}
+	}
+
 	for _, c := range []struct {
 		wrappers string
 		backends map[string]func(t *testing.T, keep int) string
@@ -37,6 +43,8 @@ func TestConformance(t *testing.T) {
 		{"cache | singleflight | zstd | BACKEND", map[string]func(*testing.T, int) string{"memory": memory, "sqlite": sqlite, "directory": directory, "bucket": bucket}},
 		{"BACKEND", map[string]func(*testing.T, int) string{"sqlite": sqlite, "directory": directory}},
 		{"fallback | cache | singleflight | zstd | BACKEND", map[string]func(*testing.T, int) string{"bucket": bucket}},
+		{"cache | singleflight | limit(loads=2) | BACKEND", map[string]func(*testing.T, int) string{"memory": memory}},
+		{"cache | BACKEND", map[string]func(*testing.T, int) string{"route": routed(memory, bucket)}},
 		// Unusual orders.
 		{"zstd | cache | singleflight | BACKEND", map[string]func(*testing.T, int) string{"memory": memory}},
 		{"singleflight | cache | BACKEND", map[string]func(*testing.T, int) string{"memory": memory}},

@@ -3,8 +3,10 @@ package stack
 import (
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/snapstack/snapstack/cache"
@@ -32,17 +34,18 @@ var layerKinds = map[string]kind{
 	"singleflight": {read: readSingleflight},
 	"zstd":         {read: readZstd},
 	"fallback":     {read: readFallback},
+	"limit":        {read: readLimit},
 }
 
-// backendNames and wrapperNames are the names in layerKinds, for errors.
-var (
-	backendNames = namesOf(true)
-	wrapperNames = namesOf(false)
-)
+func init() {
+	layerKinds["route"] = kind{backend: true, read: readRoute} // which reads layers in turn
+}
 
-func namesOf(backend bool) []string {
+// namesOf returns the names of the backends or of the wrappers, for errors.
+func namesOf(backend bool) string {
 	names := slices.Sorted(maps.Keys(layerKinds))
-	return slices.DeleteFunc(names, func(name string) bool { return layerKinds[name].backend != backend })
+	names = slices.DeleteFunc(names, func(name string) bool { return layerKinds[name].backend != backend })
+	return strings.Join(names, ", ")
 }
 
 func readMemory(v *values) opener {
@@ -133,5 +136,39 @@ func readFallback(v *values) opener {
 	opts := store.FallbackOptions{Attempts: v.count("attempts")}
 	return func(_ context.Context, inner store.SnapshotStore) (store.SnapshotStore, error) {
 		return store.NewFallback(inner, opts)
+	}
+}
+
+func readLimit(v *values) opener {
+	opts := store.LimitOptions{Loads: v.count("loads")}
+	return func(_ context.Context, inner store.SnapshotStore) (store.SnapshotStore, error) {
+		return store.NewLimit(inner, opts)
+	}
+}
+
+func readRoute(v *values) opener {
+	specs := make(map[string]Spec)
+	for _, option := range v.layer.Options {
+		v.parsed(option.Name, func(text string) (err error) {
+			specs[option.Name], err = Parse(text)
+			return err
+		})
+	}
+	if len(specs) == 0 {
+		v.fail(fmt.Errorf(`%w: route: no stack; at least one is needed, as ""="memory" for every id`, store.ErrInvalid))
+	}
+	return func(ctx context.Context, _ store.SnapshotStore) (store.SnapshotStore, error) {
+		stores := make(map[string]store.SnapshotStore)
+		for prefix, spec := range specs {
+			s, err := spec.Open(ctx)
+			if err != nil {
+				for _, opened := range stores {
+					err = errors.Join(err, opened.Close())
+				}
+				return nil, err
+			}
+			stores[prefix] = s
+		}
+		return store.NewRoute(stores)
 	}
 }

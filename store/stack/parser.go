@@ -63,25 +63,20 @@ func (p *parser) layer() (Layer, error) {
 }
 
 func (p *parser) option() (Option, error) {
-	name := p.name()
-	if name == "" {
-		return Option{}, p.unexpected("the name of an option")
+	name, quoted, err := p.quoted()
+	if err != nil {
+		return Option{}, err
+	}
+	if !quoted {
+		if name = p.name(); name == "" {
+			return Option{}, p.unexpected("the name of an option")
+		}
 	}
 	if !p.take('=') {
 		return Option{}, p.unexpected(fmt.Sprintf(`"=" and a value for %q`, name))
 	}
-	p.space()
-	if strings.HasPrefix(p.text[p.at:], `"`) {
-		quoted, err := strconv.QuotedPrefix(p.text[p.at:])
-		if err != nil {
-			return Option{}, p.unexpected("a complete Go string in double quotes")
-		}
-		value, err := strconv.Unquote(quoted)
-		if err != nil {
-			return Option{}, p.unexpected("a complete Go string in double quotes")
-		}
-		p.at += len(quoted)
-		return Option{Name: name, Value: value}, nil
+	if value, quoted, err := p.quoted(); quoted || err != nil {
+		return Option{Name: name, Value: value}, err
 	}
 	length := strings.IndexAny(p.text[p.at:], special)
 	if length < 0 {
@@ -95,13 +90,28 @@ func (p *parser) option() (Option, error) {
 	return Option{Name: name, Value: value}, nil
 }
 
+// quoted reads a Go string in double quotes, if one comes next.
+func (p *parser) quoted() (value string, found bool, err error) {
+	p.space()
+	if !strings.HasPrefix(p.text[p.at:], `"`) {
+		return "", false, nil
+	}
+	prefix, err := strconv.QuotedPrefix(p.text[p.at:])
+	if err == nil {
+		value, err = strconv.Unquote(prefix)
+	}
+	if err != nil {
+		return "", false, p.unexpected("a complete Go string in double quotes")
+	}
+	p.at += len(prefix)
+	return value, true, nil
+}
+
 // name reads letters, digits, "_" and "-", which may be none.
 func (p *parser) name() string {
 	p.space()
 	rest := p.text[p.at:]
-	length := strings.IndexFunc(rest, func(r rune) bool {
-		return !(r == '_' || r == '-' || '0' <= r && r <= '9' || 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z')
-	})
+	length := strings.IndexFunc(rest, func(r rune) bool { return !isNameRune(r) })
 	if length < 0 {
 		length = len(rest)
 	}
@@ -137,6 +147,18 @@ func (p *parser) unexpected(wanted string) error {
 		found = strconv.Quote(string(r))
 	}
 	return fmt.Errorf("%w: at byte %d: expected %s, found %s", store.ErrInvalid, p.at, wanted, found)
+}
+
+func isNameRune(r rune) bool {
+	return r == '_' || r == '-' || '0' <= r && r <= '9' || 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z'
+}
+
+// quoteName returns the name of an option as it must stand in a text.
+func quoteName(name string) string {
+	if name == "" || strings.ContainsFunc(name, func(r rune) bool { return !isNameRune(r) }) {
+		return strconv.Quote(name)
+	}
+	return name
 }
 
 // quote returns value as it must stand in a text.

@@ -18,15 +18,23 @@
 //	memory        keep
 //	sqlite        path (required), table, journal, sync, busy_timeout, keep
 //	objectstore   url (required), prefix, keep
-//	cache         size, max_entry, ttl, negative_ttl
+//	cache         size, max_entry, policy, ttl, negative_ttl
 //	singleflight
 //	zstd          level, min, max, concurrency
 //	fallback      attempts
+//	limit         loads
+//	route         for each prefix of ids a stack
 //
 // The url of an objectstore is mem:// (a bucket in memory, empty at first),
 // file:///directory, or
 // s3://bucket?endpoint=http://host:port&region=r&path_style=true, where everything
 // behind the bucket is optional and credentials come from the environment.
+//
+// A route stands last, like a backend, and has a stack for each prefix of persistence
+// ids: its options are the prefixes, as Go strings where they hold more than letters,
+// digits, "_" and "-". The longest that matches decides; "" matches every id.
+//
+//	cache | route(report-="zstd(level=best) | sqlite(path=reports.db)", ""="sqlite(path=rest.db)")
 //
 // # Errors
 //
@@ -102,7 +110,7 @@ func (l Layer) String() string {
 	}
 	options := make([]string, len(l.Options))
 	for i, option := range l.Options {
-		options[i] = option.Name + "=" + quote(option.Value)
+		options[i] = quoteName(option.Name) + "=" + quote(option.Value)
 	}
 	return l.Name + "(" + strings.Join(options, ",") + ")"
 }
@@ -143,21 +151,21 @@ func (s Spec) Open(ctx context.Context, observers ...func(Layer, store.SnapshotS
 // openers checks the Spec and returns what opens each of its layers.
 func (s Spec) openers() ([]opener, error) {
 	if len(s) == 0 {
-		return nil, fmt.Errorf("%w: no layer; at least a backend is needed: %s", store.ErrInvalid, strings.Join(backendNames, ", "))
+		return nil, fmt.Errorf("%w: no layer; at least a backend is needed: %s", store.ErrInvalid, namesOf(true))
 	}
 	openers := make([]opener, len(s))
 	for i, layer := range s {
 		kind, known := layerKinds[layer.Name]
 		if !known {
 			return nil, fmt.Errorf("%w: unknown layer %q; allowed are the wrappers %s and the backends %s",
-				store.ErrInvalid, layer.Name, strings.Join(wrapperNames, ", "), strings.Join(backendNames, ", "))
+				store.ErrInvalid, layer.Name, namesOf(false), namesOf(true))
 		}
 		last := i == len(s)-1
 		if kind.backend && !last {
 			return nil, fmt.Errorf("%w: the backend %q holds no other layer and must stand last, but %q follows", store.ErrInvalid, layer.Name, s[i+1].Name)
 		}
 		if !kind.backend && last {
-			return nil, fmt.Errorf("%w: the wrapper %q stands last; a backend must: %s", store.ErrInvalid, layer.Name, strings.Join(backendNames, ", "))
+			return nil, fmt.Errorf("%w: the wrapper %q stands last; a backend must: %s", store.ErrInvalid, layer.Name, namesOf(true))
 		}
 		values := newValues(layer)
 		openers[i] = kind.read(values)

@@ -54,10 +54,10 @@ func TestParseErrors(t *testing.T) {
 		"memory(keep=-1)":                  `memory: option keep=-1; allowed is a whole number of 0 or more`,
 		"memory(keep=1.5)":                 `memory: option keep=1.5; allowed is a whole number of 0 or more`,
 		`memory(keep="")`:                  `memory: option keep=""; allowed is a whole number of 0 or more`,
-		"disk":                             `unknown layer "disk"; allowed are the wrappers cache, fallback, singleflight, zstd and the backends memory, objectstore, sqlite`,
+		"disk":                             `unknown layer "disk"; allowed are the wrappers cache, fallback, limit, singleflight, zstd and the backends memory, objectstore, route, sqlite`,
 		"Memory":                           `unknown layer "Memory"`,
 		"memory | memory":                  `the backend "memory" holds no other layer and must stand last, but "memory" follows`,
-		"fallback":                         `the wrapper "fallback" stands last; a backend must: memory, objectstore, sqlite`,
+		"fallback":                         `the wrapper "fallback" stands last; a backend must: memory, objectstore, route, sqlite`,
 		"singleflight(x=1) | memory":       `singleflight: unknown option "x"; it has no options`,
 		"cache(size=big) | memory":         `cache: option size=big; allowed is a size, as 65536, 64KiB or 64MiB`,
 		"cache(ttl=5) | memory":            `cache: option ttl=5; allowed is a duration, as 30s, 5m or 1h30m, or a negative one for entries that do not expire`,
@@ -65,6 +65,13 @@ func TestParseErrors(t *testing.T) {
 		"cache(policy=fifo) | memory":      `cache: option policy: cache: invalid Policy "fifo"; allowed are ["s3fifo" "lru"]`,
 		"cache(size=0) | memory":           `cache: option size=0; allowed is a size`,
 		"sqlite(path=a.db,busy_timeout=0)": `sqlite: option busy_timeout=0; allowed is a duration above 0`,
+		"limit(loads=-1) | memory":         `limit: option loads=-1; allowed is a whole number of 0 or more`,
+		"route":                            `route: no stack; at least one is needed, as ""="memory" for every id`,
+		`route(a="memory") | memory`:       `the backend "route" holds no other layer and must stand last`,
+		`route(a="memory",a="memory")`:     `route: option "a" is given twice`,
+		`route("a-"=memory | memory)`:      `expected "," and the next option, or ")", found "|"`,
+		`route("a-"="zstd | mem")`:         `route: option a-: open: stack: invalid: unknown layer "mem"`,
+		`route("a-=memory)`:                `expected a complete Go string in double quotes`,
 		"zstd(max=0) | memory":             `zstd: option max=0; allowed is a size`,
 		"objectstore(url=mem://,urls=x)":   `objectstore: unknown option "urls"; allowed are url, prefix, keep`,
 		"zstd(level=11) | memory":          `zstd: option level: compress: invalid Level "11"; allowed are "fastest"`,
@@ -108,7 +115,11 @@ func TestStringIsReadBack(t *testing.T) {
 			spec = append(spec, Layer{Name: "fallback"})
 		}
 		path := rapid.OneOf(rapid.StringN(1, 20, -1), rapid.SampledFrom([]string{" ", `"`, "a,b", "\xff", "a\nb", `a\b`})).Draw(t, "path")
-		spec = append(spec, Layer{"sqlite", []Option{{"path", path}, {"keep", "3"}}})
+		last := Layer{"sqlite", []Option{{"path", path}, {"keep", "3"}}}
+		if prefix := rapid.StringN(0, 20, -1).Draw(t, "prefix"); rapid.Bool().Draw(t, "routed") {
+			last = Layer{"route", []Option{{prefix, Spec{last}.String()}, {prefix + "-", "memory"}}}
+		}
+		spec = append(spec, last)
 		got, err := Parse(spec.String())
 		if err != nil || !reflect.DeepEqual(got, spec) {
 			t.Errorf("%#v as text is %s, and read back %#v, %v", spec, spec, got, err)
