@@ -2,35 +2,16 @@ package store
 
 import (
 	"context"
-	"encoding/json"
+	"errors"
 	"fmt"
 )
 
-// A Codec turns values of T into states and back. It must be safe for concurrent
-// use.
-type Codec[T any] interface {
-	// Encode returns the state of value.
-	Encode(value T) ([]byte, error)
-
-	// Decode returns the value of state, which it must not write or keep.
-	Decode(state []byte) (T, error)
-}
-
-// JSON returns the Codec of encoding/json.
-func JSON[T any]() Codec[T] { return jsonCodec[T]{} }
-
-type jsonCodec[T any] struct{}
-
-func (jsonCodec[T]) Encode(value T) ([]byte, error) { return json.Marshal(value) }
-
-func (jsonCodec[T]) Decode(state []byte) (T, error) {
-	var value T
-	err := json.Unmarshal(state, &value)
-	return value, err
-}
-
 // Typed saves and loads values of T through a store of states. It is safe for
 // concurrent use, as the store is, and does not own it.
+//
+// Where the stack has a Fallback, a snapshot that can't be decoded is passed over like
+// a corrupt one: within its Attempts, and told to its OnCorrupt. One of a schema that
+// this program does not know, which matches errors.ErrUnsupported, is not.
 type Typed[T any] struct {
 	store SnapshotStore
 	codec Codec[T]
@@ -54,13 +35,57 @@ func (t *Typed[T]) Save(ctx context.Context, persistenceID string, sequenceNr ui
 // LoadLatest returns the latest value of the id and its sequence number, or
 // ErrNotFound. It decodes what ViewLatest lends, without a copy of the state.
 func (t *Typed[T]) LoadLatest(ctx context.Context, persistenceID string) (value T, sequenceNr uint64, err error) {
+	var undecodable error
 	err = ViewLatest(ctx, t.store, persistenceID, func(snap Snapshot) error {
-		decoded, err := t.codec.Decode(snap.State)
-		if err != nil {
-			return Wrap(OpLoadLatest, persistenceID, snap.SequenceNr, fmt.Errorf("decode the snapshot at %d: %w", snap.SequenceNr, err))
-		}
-		value, sequenceNr = decoded, snap.SequenceNr
+		sequenceNr = snap.SequenceNr
+		value, undecodable = t.decode(snap)
 		return nil
 	})
+	if err == nil && undecodable != nil {
+		return t.older(ctx, persistenceID, sequenceNr, undecodable)
+	}
 	return value, sequenceNr, err
+}
+
+// older returns the newest value below sequenceNr that can be decoded, where the stack
+// has a Fallback and there is one, or newest, which is why that at sequenceNr can't.
+func (t *Typed[T]) older(ctx context.Context, persistenceID string, sequenceNr uint64, newest error) (value T, nr uint64, err error) {
+	fallback, ok := As[*Fallback](t.store)
+	if !ok {
+		return value, 0, newest
+	}
+	undecodable := newest
+	for attempt := 1; ; attempt++ {
+		if errors.Is(undecodable, errors.ErrUnsupported) {
+			return value, 0, undecodable
+		}
+		if fallback.opts.OnCorrupt != nil {
+			fallback.opts.OnCorrupt(persistenceID, sequenceNr, undecodable)
+		}
+		if attempt >= fallback.opts.Attempts {
+			return value, 0, newest
+		}
+		snap, err := t.store.LoadBefore(ctx, persistenceID, sequenceNr)
+		switch {
+		case errors.Is(err, ErrNotFound), errors.Is(err, ErrCorrupt):
+			return value, 0, newest // there was a snapshot: "none" would be wrong
+		case err != nil:
+			return value, 0, err
+		}
+		sequenceNr = snap.SequenceNr
+		decoded, err := t.decode(snap)
+		if err == nil {
+			return decoded, sequenceNr, nil
+		}
+		undecodable = err
+	}
+}
+
+func (t *Typed[T]) decode(snap Snapshot) (T, error) {
+	value, err := t.codec.Decode(snap.State)
+	if err != nil {
+		var none T
+		return none, Wrap(OpLoadLatest, snap.PersistenceID, snap.SequenceNr, fmt.Errorf("decode the snapshot at %d: %w", snap.SequenceNr, err))
+	}
+	return value, nil
 }
