@@ -8,6 +8,11 @@ import (
 
 // CopyOptions configures Copy.
 type CopyOptions struct {
+	// Resume leaves out what dst lists at the same id and sequence number, without
+	// reading it: for going on with a copy that ended early. What was saved again in src
+	// at such a number since stays as it is in dst. It needs a Lister in dst.
+	Resume bool
+
 	// Progress is called after every snapshot, from the goroutine that called
 	// Copy; nil means nobody is told.
 	Progress func(CopyProgress)
@@ -19,6 +24,7 @@ type CopyProgress struct {
 	Snapshots     int64  // copied so far
 	StateBytes    int64  // bytes of their states, as the source's outermost layer gives them
 	Gone          int64  // listed, but deleted from the source before they were read
+	Present       int64  // left out since dst has them, with Resume
 }
 
 // Copy saves every snapshot of src in dst, timestamps included, and returns the
@@ -33,8 +39,19 @@ func Copy(ctx context.Context, dst, src SnapshotStore, opts CopyOptions) error {
 	var progress CopyProgress
 	var numbers []uint64 // of progress.PersistenceID, newest first
 	flush := func() error {
+		present := make(map[uint64]bool)
+		if opts.Resume && len(numbers) > 0 {
+			for info, err := range List(ctx, dst, progress.PersistenceID) {
+				if err != nil {
+					return err
+				}
+				present[info.SequenceNr] = true
+			}
+		}
 		for _, nr := range slices.Backward(numbers) {
-			if err := copyOne(ctx, dst, src, nr, &progress); err != nil {
+			if present[nr] {
+				progress.Present++
+			} else if err := copyOne(ctx, dst, src, nr, &progress); err != nil {
 				return err
 			}
 			if opts.Progress != nil {

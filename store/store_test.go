@@ -242,6 +242,34 @@ func TestCopyTakesEverySnapshotOldestFirst(t *testing.T) {
 	}
 }
 
+func TestCopyResumes(t *testing.T) {
+	src, dst := newMemory(t, memory.Options{}), newMemory(t, memory.Options{})
+	for nr := range uint64(4) {
+		save(t, src, "order-1", nr, fmt.Sprint(nr))
+		save(t, src, "order-2", nr, fmt.Sprint(nr))
+	}
+	save(t, dst, "order-1", 0, "0")
+	save(t, dst, "order-1", 2, "another")
+	save(t, dst, "order-1", 9, "nine")
+	counter := storetest.NewCounter(src)
+	var last store.CopyProgress
+	err := store.Copy(t.Context(), dst, counter, store.CopyOptions{Resume: true, Progress: func(p store.CopyProgress) { last = p }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if last.Snapshots != 6 || last.Present != 2 || counter.Counts().Loads() != 6 {
+		t.Errorf("progress %+v, %d loads; want 6 copied by as many, and 2 present", last, counter.Counts().Loads())
+	}
+	for nr, want := range []string{"0", "1", "another", "3"} {
+		if snap, err := dst.LoadBefore(t.Context(), "order-1", uint64(nr)+1); err != nil || string(snap.State) != want {
+			t.Errorf("at %d the copy has %q, %v; want %q", nr, snap.State, err, want)
+		}
+	}
+	if err := store.Copy(t.Context(), bare{dst}, src, store.CopyOptions{Resume: true}); !errors.Is(err, errors.ErrUnsupported) {
+		t.Errorf("Copy into what can't list: %v; want ErrUnsupported", err)
+	}
+}
+
 func TestCopyCountsWhatWasDeletedMeanwhile(t *testing.T) {
 	backend, dst := newMemory(t, memory.Options{}), newMemory(t, memory.Options{})
 	save(t, backend, "order-1", 3, "three")

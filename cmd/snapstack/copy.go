@@ -1,0 +1,103 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/dustin/go-humanize"
+
+	"github.com/snapstack/snapstack/store"
+)
+
+// copyAll is the command copy.
+func copyAll(ctx context.Context, in arguments) (err error) {
+	src, err := openExisting(ctx, in.positional[0])
+	if err != nil {
+		return fmt.Errorf("SRC: %w", err)
+	}
+	defer func() { err = closing(src, err) }()
+	dst, spec, err := open(ctx, in.positional[1])
+	if err != nil {
+		return fmt.Errorf("DST: %w", err)
+	}
+	defer func() { err = closing(dst, err) }()
+
+	bar := newProgress(in.stderr, "copied")
+	var last store.CopyProgress
+	err = store.Copy(ctx, dst, src, store.CopyOptions{Resume: in.resume, Progress: func(p store.CopyProgress) {
+		last = p
+		bar.update(p.Snapshots+p.Present, p.StateBytes)
+	}})
+	bar.end()
+	report := fmt.Sprintf("copied %s of %s", counted(last.Snapshots), humanize.IBytes(uint64(last.StateBytes)))
+	if last.Present > 0 {
+		report += fmt.Sprintf("; DST had %s", counted(last.Present))
+	}
+	if last.Gone > 0 {
+		report += fmt.Sprintf("; deleted from SRC meanwhile: %s", counted(last.Gone))
+	}
+	if _, printErr := fmt.Fprintln(in.stdout, report); err == nil {
+		err = printErr
+	}
+	if err != nil || !in.verify {
+		return err
+	}
+	return compare(ctx, in, src, dst, keep(spec))
+}
+
+// compare reads every snapshot of src from both stores, and reports those that differ
+// or are missing in dst. Where dst retains only so many of an id the older ones may be
+// missing.
+func compare(ctx context.Context, in arguments, src, dst store.SnapshotStore, keep int) error {
+	bar := newProgress(in.stderr, "verified")
+	defer bar.end()
+	var same, retired, wrong, size int64
+	id, newer := "", 0 // of the id at hand, how many are in dst that are newer than the one at hand
+	for info, err := range store.List(ctx, src, "") {
+		if err != nil {
+			return err
+		}
+		if info.PersistenceID != id {
+			id, newer = info.PersistenceID, 0
+		}
+		want, err := loadAt(ctx, src, id, info.SequenceNr)
+		if errors.Is(err, store.ErrNotFound) {
+			continue // deleted since it was listed
+		}
+		if err != nil {
+			return fmt.Errorf("SRC: %w", err)
+		}
+		got, err := loadAt(ctx, dst, id, info.SequenceNr)
+		switch {
+		case err == nil && bytes.Equal(got.State, want.State) && got.Timestamp.Equal(want.Timestamp):
+			same++
+			size += int64(len(want.State))
+		case errors.Is(err, store.ErrNotFound) && keep > 0 && newer >= keep:
+			retired++
+		case err == nil:
+			wrong++
+			fmt.Fprintf(in.stdout, "differs\t%d\t%s\n", info.SequenceNr, readable(id)) // the exit status tells as well
+		case errors.Is(err, store.ErrNotFound):
+			wrong++
+			fmt.Fprintf(in.stdout, "missing\t%d\t%s\n", info.SequenceNr, readable(id))
+		default:
+			return fmt.Errorf("DST: %w", err)
+		}
+		if err == nil {
+			newer++
+		}
+		bar.update(same, size)
+	}
+	bar.end()
+	report := fmt.Sprintf("verified %s of %s", counted(same), humanize.IBytes(uint64(size)))
+	if retired > 0 {
+		report += fmt.Sprintf("; older than DST keeps: %s", counted(retired))
+	}
+	if wrong > 0 {
+		return fmt.Errorf("%s; differing or missing in DST: %s", report, counted(wrong))
+	}
+	_, err := fmt.Fprintln(in.stdout, report)
+	return err
+}

@@ -1,0 +1,100 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/url"
+	"os"
+	"strconv"
+
+	"github.com/snapstack/snapstack/store"
+	"github.com/snapstack/snapstack/store/stack"
+)
+
+// open opens the stack that text describes, for writing.
+func open(ctx context.Context, text string) (store.SnapshotStore, stack.Spec, error) {
+	spec, err := stack.Parse(text)
+	if err != nil {
+		return nil, nil, usagef("%v", err)
+	}
+	s, err := spec.Open(ctx)
+	return s, spec, err
+}
+
+// openExisting opens the stack that text describes, unless that would create
+// something: to look at a misspelt path must not leave an empty database there, nor
+// say that it holds nothing.
+func openExisting(ctx context.Context, text string) (store.SnapshotStore, error) {
+	spec, err := stack.Parse(text)
+	if err != nil {
+		return nil, usagef("%v", err)
+	}
+	for _, backend := range backends(spec) {
+		if err := checkExists(backend); err != nil {
+			return nil, err
+		}
+	}
+	return spec.Open(ctx)
+}
+
+// backends returns the backends of a spec that has been checked.
+func backends(spec stack.Spec) []stack.Layer {
+	last := spec[len(spec)-1]
+	if last.Name != "route" {
+		return []stack.Layer{last}
+	}
+	var all []stack.Layer
+	for _, option := range last.Options {
+		if routed, err := stack.Parse(option.Value); err == nil { // it has been checked
+			all = append(all, backends(routed)...)
+		}
+	}
+	return all
+}
+
+func checkExists(backend stack.Layer) error {
+	path := ""
+	switch backend.Name {
+	case "sqlite":
+		if path = option(backend, "path"); path == ":memory:" {
+			path = ""
+		}
+	case "objectstore":
+		if u, err := url.Parse(option(backend, "url")); err == nil && u.Scheme == "file" { // it has been checked
+			path = u.Path
+		}
+	}
+	if path == "" {
+		return nil
+	}
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%s: there is no %q; put and copy create it", backend.Name, path)
+	} else if err != nil {
+		return err
+	}
+	return nil
+}
+
+// keep returns how many snapshots of an id the backends of the spec retain at least;
+// 0 is all.
+func keep(spec stack.Spec) int {
+	least := 0
+	for _, backend := range backends(spec) {
+		if n, err := strconv.Atoi(option(backend, "keep")); err == nil && n > 0 && (least == 0 || n < least) {
+			least = n
+		}
+	}
+	return least
+}
+
+// option returns the value of an option, or "".
+func option(layer stack.Layer, name string) string {
+	for _, o := range layer.Options {
+		if o.Name == name {
+			return o.Value
+		}
+	}
+	return ""
+}
