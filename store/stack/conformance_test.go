@@ -43,7 +43,7 @@ func TestConformance(t *testing.T) {
 		{"cache | singleflight | zstd | BACKEND", map[string]func(*testing.T, int) string{"memory": memory, "sqlite": sqlite, "directory": directory, "bucket": bucket}},
 		{"BACKEND", map[string]func(*testing.T, int) string{"sqlite": sqlite, "directory": directory}},
 		{"fallback | cache | singleflight | zstd | BACKEND", map[string]func(*testing.T, int) string{"bucket": bucket}},
-		{"cache | singleflight | limit(loads=2) | BACKEND", map[string]func(*testing.T, int) string{"memory": memory}},
+		{"log(layer=top) | cache | singleflight | limit(loads=2) | BACKEND", map[string]func(*testing.T, int) string{"memory": memory}},
 		{"cache | BACKEND", map[string]func(*testing.T, int) string{"route": routed(memory, bucket)}},
 		// Unusual orders.
 		{"zstd | cache | singleflight | BACKEND", map[string]func(*testing.T, int) string{"memory": memory}},

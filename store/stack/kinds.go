@@ -15,6 +15,7 @@ import (
 	"github.com/snapstack/snapstack/objectstore"
 	"github.com/snapstack/snapstack/sqlite"
 	"github.com/snapstack/snapstack/store"
+	"github.com/snapstack/snapstack/store/observe"
 )
 
 // An opener opens a layer over inner, which is nil for a backend.
@@ -35,6 +36,7 @@ var layerKinds = map[string]kind{
 	"zstd":         {read: readZstd},
 	"fallback":     {read: readFallback},
 	"limit":        {read: readLimit},
+	"log":          {read: readLog},
 }
 
 func init() {
@@ -143,6 +145,13 @@ func readLimit(v *values) opener {
 	opts := store.LimitOptions{Loads: v.count("loads")}
 	return func(_ context.Context, inner store.SnapshotStore) (store.SnapshotStore, error) {
 		return store.NewLimit(inner, opts)
+	}
+}
+
+func readLog(v *values) opener {
+	opts := observe.Options{Layer: v.text("layer"), Observers: []observe.Observer{observe.NewSlog(nil)}}
+	return func(_ context.Context, inner store.SnapshotStore) (store.SnapshotStore, error) {
+		return observe.New(inner, opts)
 	}
 }
 

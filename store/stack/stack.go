@@ -23,6 +23,7 @@
 //	zstd          level, min, max, concurrency
 //	fallback      attempts
 //	limit         loads
+//	log           layer; operations go to slog's default logger
 //	route         for each prefix of ids a stack
 //
 // The url of an objectstore is mem:// (a bucket in memory, empty at first),

@@ -54,7 +54,7 @@ func TestParseErrors(t *testing.T) {
 		"memory(keep=-1)":                  `memory: option keep=-1; allowed is a whole number of 0 or more`,
 		"memory(keep=1.5)":                 `memory: option keep=1.5; allowed is a whole number of 0 or more`,
 		`memory(keep="")`:                  `memory: option keep=""; allowed is a whole number of 0 or more`,
-		"disk":                             `unknown layer "disk"; allowed are the wrappers cache, fallback, limit, singleflight, zstd and the backends memory, objectstore, route, sqlite`,
+		"disk":                             `unknown layer "disk"; allowed are the wrappers cache, fallback, limit, log, singleflight, zstd and the backends memory, objectstore, route, sqlite`,
 		"Memory":                           `unknown layer "Memory"`,
 		"memory | memory":                  `the backend "memory" holds no other layer and must stand last, but "memory" follows`,
 		"fallback":                         `the wrapper "fallback" stands last; a backend must: memory, objectstore, route, sqlite`,
