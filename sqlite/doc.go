@@ -17,8 +17,10 @@
 // with one row a snapshot: pid the persistence id, seq the sequence number, state
 // the state, ts the timestamp in Unix milliseconds. Files that other programs wrote
 // with this schema open as they are. A state that one of them stored as TEXT is
-// given as its bytes; one of any other storage class is store.ErrCorrupt. Rows
-// that no snapshot can have, an empty pid or a negative seq, are not looked at.
+// given as its bytes; one of any other storage class is store.ErrCorrupt, and so is
+// a ts that is no integer. Rows that no snapshot can have are neither loaded, listed
+// nor deleted: an id that is no text or no valid persistence id, a seq that is
+// negative or no integer.
 // There are no other tables and no triggers, so a file can be given to any program
 // that knows SQLite.
 //

@@ -19,6 +19,10 @@ const busyPoll = 2 * time.Millisecond
 // every such failure, and on a shared database it may not be set.
 func (s *Store) retryBusy(ctx context.Context, since time.Time, call func() error) error {
 	for {
+		// Not every driver looks at a context before it begins.
+		if err := ctx.Err(); err != nil {
+			return err
+		}
 		err := call()
 		if !isBusy(err) || ctx.Err() != nil || time.Since(since) >= s.opts.BusyTimeout {
 			return err
@@ -28,7 +32,6 @@ func (s *Store) retryBusy(ctx context.Context, since time.Time, call func() erro
 		case <-timer.C:
 		case <-ctx.Done():
 			timer.Stop()
-			return ctx.Err()
 		}
 	}
 }

@@ -3,7 +3,6 @@ package sqlite
 import (
 	"context"
 	"errors"
-	"fmt"
 	"iter"
 	"math"
 	"time"
@@ -38,6 +37,10 @@ func (s *Store) List(ctx context.Context, persistenceID string) iter.Seq2[store.
 				return
 			}
 			for _, info := range page {
+				// A row that no Save wrote and no load can reach is no snapshot.
+				if store.CheckID(info.PersistenceID) != nil {
+					continue
+				}
 				if !yield(info, nil) {
 					return
 				}
@@ -83,9 +86,6 @@ func (s *Store) readPage(ctx context.Context, query string, args []any) (page []
 		var seq int64
 		if err := rows.Scan(&info.PersistenceID, &seq, &info.StoredBytes); err != nil {
 			return nil, err
-		}
-		if err := store.CheckID(info.PersistenceID); err != nil {
-			return nil, fmt.Errorf("sqlite: a row that another program wrote: %w", err)
 		}
 		info.SequenceNr = uint64(seq)
 		page = append(page, info)
