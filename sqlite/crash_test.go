@@ -125,7 +125,7 @@ func (c *crashTest) round(t *testing.T, round int) {
 	var wg sync.WaitGroup
 	for process := range c.processes {
 		dead[process] = make(chan struct{})
-		killing := crashKilling{lines: c.random.IntN(80), delay: time.Duration(c.random.Int64N(int64(3 * time.Millisecond)))}
+		killing := crashKilling{lines: c.random.IntN(80 / c.processes), delay: time.Duration(c.random.Int64N(int64(3 * time.Millisecond)))}
 		if process > 0 {
 			killing.after = dead[process-1]
 		}
@@ -466,8 +466,8 @@ func (p *crashPlan) next() crashOperation {
 		p.last[entity]++
 		op.nr = p.last[entity]
 	}
-	if p.random.IntN(8) == 0 {
-		op.size = 1<<20 + p.random.IntN(3<<20)
+	if p.random.IntN(12) == 0 {
+		op.size = 1<<20 + p.random.IntN(2<<20)
 	}
 	return op
 }
