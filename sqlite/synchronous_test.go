@@ -1,0 +1,23 @@
+package sqlite
+
+import "testing"
+
+// TestSavesWaitForTheDisk reads back what the connection of all writes is set to.
+// Under WAL and synchronous FULL (2) SQLite has synced the WAL when a commit
+// returns, and a Save returns after it. No test without a power switch sees more
+// of that: a killed process takes nothing with it that it wrote, synced or not.
+func TestSavesWaitForTheDisk(t *testing.T) {
+	for want, opts := range map[string]Options{
+		"wal 2":    {},
+		"delete 2": {JournalMode: Delete},
+		"wal 3":    {Synchronous: Extra},
+		"wal 1":    {Synchronous: Normal},
+	} {
+		s := openTest(t, opts)
+		var got string
+		err := s.writer.QueryRowContext(t.Context(), "SELECT journal_mode || ' ' || synchronous FROM pragma_journal_mode, pragma_synchronous").Scan(&got)
+		if err != nil || got != want {
+			t.Errorf("with %+v the connection for writes has %q, %v; want %q", opts, got, err, want)
+		}
+	}
+}
