@@ -290,6 +290,9 @@ func (s *Store) view(ctx context.Context, id string, below uint64, view func(sto
 		at, err = s.viewOnce(ctx, id, highest, view)
 		return err
 	})
+	if isDamage(err) {
+		at = s.damagedNr(ctx, id, highest)
+	}
 	return at, cause(ctx, err)
 }
 
