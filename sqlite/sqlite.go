@@ -170,7 +170,7 @@ func (s *Store) keepWriter(ctx context.Context) error {
 func statementsFor(table string) statements {
 	// What another program wrote and no Save could have is not looked at: numbers
 	// that are negative or no integers, and ids that are no text.
-	const infos = "SELECT pid, seq, CASE typeof(state) WHEN 'blob' THEN length(state) ELSE length(CAST(state AS BLOB)) END FROM "
+	const infos = "SELECT pid, seq, CASE typeof(state) WHEN 'blob' THEN length(state) ELSE length(CAST(state AS BLOB)) END, "
 	return statements{
 		// The primary key's index gives these in order, newest first.
 		load: "SELECT seq, ts, typeof(state), state FROM " + table +
@@ -182,8 +182,8 @@ func statementsFor(table string) statements {
 			" WHERE pid = ? AND seq BETWEEN 0 AND ? AND typeof(seq) = 'integer' ORDER BY seq DESC LIMIT 1 OFFSET ?)",
 		delete: "DELETE FROM " + table + " WHERE pid = ? AND seq BETWEEN 0 AND ? AND typeof(seq) = 'integer'",
 		// SQLite knows the length of a blob without reading it.
-		listID:   infos + table + " WHERE pid = ? AND seq BETWEEN 0 AND ? AND typeof(seq) = 'integer' ORDER BY seq DESC LIMIT ?",
-		listRest: infos + table + " WHERE pid > ? AND seq >= 0 AND typeof(pid) = 'text' AND typeof(seq) = 'integer' ORDER BY pid, seq DESC LIMIT ?",
+		listID:   infos + "pid = ? AND seq <= ? FROM " + table + " WHERE pid = ? AND seq BETWEEN 0 AND ? AND typeof(seq) = 'integer' ORDER BY seq DESC LIMIT ?",
+		listRest: infos + "pid > ? FROM " + table + " WHERE pid > ? AND seq >= 0 AND typeof(pid) = 'text' AND typeof(seq) = 'integer' ORDER BY pid, seq DESC LIMIT ?",
 	}
 }
 
