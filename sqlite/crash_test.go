@@ -25,9 +25,9 @@ import (
 )
 
 const (
-	// crashSoak, set to 1, makes TestCrash run for many more rounds (some 1500,
-	// a quarter of an hour).
-	crashSoak = "SNAPSTACK_SOAK"
+	// soak, set to 1, makes TestCrash run for 1500 rounds, some ten minutes, and
+	// TestDamagedPages damage every page.
+	soak = "SNAPSTACK_SOAK"
 
 	// crashSeed, set to the number that a failing TestCrash printed, makes it write
 	// the same again. When the processes are scheduled and killed stays chance.
@@ -67,7 +67,7 @@ func TestCrash(t *testing.T) {
 		}
 	}
 	files, rounds := 1, 5
-	if os.Getenv(crashSoak) == "1" {
+	if os.Getenv(soak) == "1" {
 		files, rounds = 30, 10
 	}
 	for _, c := range []struct {
