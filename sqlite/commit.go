@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 )
@@ -264,9 +265,11 @@ func (s *Store) inTransaction(ctx context.Context, conn *sql.Conn) bool {
 
 // rollback ends the transaction that failed with err, which it returns.
 func (s *Store) rollback(ctx context.Context, conn *sql.Conn, err error) error {
-	// SQLite rolls back by itself after some errors, and then says that there is no
-	// transaction. Where it can't, the next BEGIN fails and says so.
-	if rollbackErr := s.exec(ctx, conn, "ROLLBACK"); rollbackErr != nil {
+	// SQLite rolls back by itself after some errors, a full disk for one, and then
+	// says that there is no transaction: which is what is wanted. Where it can't, the
+	// next BEGIN fails and says so.
+	rollbackErr := s.exec(ctx, conn, "ROLLBACK")
+	if rollbackErr != nil && !strings.Contains(rollbackErr.Error(), "no transaction is active") {
 		return fmt.Errorf("%w (and ROLLBACK: %v)", err, rollbackErr)
 	}
 	return err
