@@ -228,7 +228,11 @@ func TestSavesWaitForTransactions(t *testing.T) {
 
 		var wg sync.WaitGroup
 		for nr := uint64(2); nr <= 5; nr++ {
-			wg.Go(func() { save(t, s, "order-1", nr, "waited") })
+			wg.Go(func() {
+				if err := s.Save(t.Context(), store.Snapshot{PersistenceID: "order-1", SequenceNr: nr, State: []byte("waited")}); err != nil {
+					t.Error(err)
+				}
+			})
 		}
 		wg.Go(func() {
 			if err := s.Delete(t.Context(), "order-2", 1); err != nil {
