@@ -1,11 +1,13 @@
 package sqlite_test
 
 import (
+	"bytes"
 	"context"
 	"database/sql"
 	"errors"
 	"fmt"
 	"net/url"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -300,6 +302,41 @@ func TestOneDriverReadsWhatTheOtherWrote(t *testing.T) {
 		save(t, s, "order-1", uint64(nr), fmt.Sprint(nr))
 		if err := errors.Join(s.Close(), db.Close()); err != nil {
 			t.Fatal(err)
+		}
+	}
+}
+
+// TestDamageOnEachDriver has SQLite say in each of its ways that the file is damaged.
+func TestDamageOnEachDriver(t *testing.T) {
+	intact := intactFile(t)
+	latest := intactSnapshots()[9]
+	for name, damage := range map[string]func(data []byte){
+		"row":    func(data []byte) { clear(data[bytes.Index(data, latest.State[:100])-100:][:100]) },
+		"schema": func(data []byte) { copy(data[bytes.Index(data, []byte("CREATE TABLE")):], "CREATE (((((") },
+		"header": func(data []byte) { clear(data[:16]) },
+	} {
+		for _, d := range databaseDrivers {
+			t.Run(name+"/"+d.name, func(t *testing.T) {
+				data := bytes.Clone(intact)
+				damage(data)
+				path := filepath.Join(t.TempDir(), "damaged.db")
+				if err := os.WriteFile(path, data, 0o600); err != nil {
+					t.Fatal(err)
+				}
+				db, err := d.open(path, time.Second)
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer db.Close() // it may fail: the file is damaged
+				s, err := sqlite.New(t.Context(), db, sqlite.Options{})
+				if err == nil {
+					defer s.Close()
+					_, err = s.LoadLatest(t.Context(), latest.PersistenceID)
+				}
+				if !errors.Is(err, store.ErrCorrupt) {
+					t.Errorf("%v; want ErrCorrupt", err)
+				}
+			})
 		}
 	}
 }
