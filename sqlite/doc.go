@@ -40,6 +40,16 @@
 // transaction that takes the write lock when it begins (BEGIN IMMEDIATE), so it
 // waits for others up to BusyTimeout and never fails as one that reads first may.
 //
+// # Damage
+//
+// What SQLite notices of a damaged file is store.ErrCorrupt. It is named with the
+// number of the snapshot where the primary key's index still has that, so that
+// store.NewFallback finds the one before. SQLite has no checksums: other bytes within
+// a state it gives as they are, and where entries of the index are damaged in a way
+// that leaves its pages sound it may find an older snapshot, or none. A wrapper that
+// checks the stored state (compress, encrypt) makes the first an error; PRAGMA
+// integrity_check finds the second.
+//
 // The dependency modernc.org/sqlite is SQLite translated to Go: no C compiler is
 // needed to build a program that uses it.
 package sqlite
