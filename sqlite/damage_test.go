@@ -292,22 +292,20 @@ func TestDamagedHeader(t *testing.T) {
 	intact := intactFile(t)
 	path := filepath.Join(t.TempDir(), "damaged.db")
 	for at := range 100 {
-		for _, value := range []byte{intact[at] + 1, ^intact[at]} {
-			data := bytes.Clone(intact)
-			data[at] = value
-			if err := os.WriteFile(path, data, 0o600); err != nil {
-				t.Fatal(err)
-			}
-			found := examine(t, path)
-			if at == 20 {
-				// How many bytes at the end of each page are not used. Where the pages
-				// are all right with another number, states of several pages have a byte
-				// too few of each.
-				found.bytes = nil
-			}
-			if len(found.bytes) > 0 || len(found.lost) > 0 {
-				t.Errorf("byte %d is %#x: other bytes have %q, lost are %q", at, value, found.bytes, found.lost)
-			}
+		data := bytes.Clone(intact)
+		data[at]++
+		if err := os.WriteFile(path, data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		found := examine(t, path)
+		if at == 20 {
+			// How many bytes at the end of each page are not used. Where the pages are
+			// all right with another number, states of several pages have a byte too
+			// few of each.
+			found.bytes = nil
+		}
+		if len(found.bytes) > 0 || len(found.lost) > 0 {
+			t.Errorf("byte %d is %#x: other bytes have %q, lost are %q", at, data[at], found.bytes, found.lost)
 		}
 	}
 }
@@ -418,7 +416,7 @@ func TestDamagedWAL(t *testing.T) {
 		check(fmt.Sprintf("byte %d of the WAL's header", at), func(f map[string][]byte) { f["-wal"][at] ^= 0x10 }, false)
 	}
 	random := rand.New(rand.NewPCG(3, 4))
-	for range 40 {
+	for range 20 {
 		at := random.IntN(wal)
 		check(fmt.Sprintf("byte %d of %d of the WAL", at, wal), func(f map[string][]byte) { f["-wal"][at] ^= 0x10 }, false)
 		check(fmt.Sprintf("%d bytes of %d of the WAL", at, wal), func(f map[string][]byte) { f["-wal"] = f["-wal"][:at] }, false)

@@ -169,7 +169,7 @@ func fillDisk(t *testing.T, disk smallDisk, mode sqlite.JournalMode) {
 	}
 
 	// Some share a transaction with a large one: they are saved without it.
-	for round := range 5 {
+	for round := range 3 {
 		var wg sync.WaitGroup
 		for i := range 20 {
 			size := 2000

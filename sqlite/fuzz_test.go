@@ -26,17 +26,16 @@ func FuzzOpenDamagedFile(f *testing.F) {
 
 	f.Add([]byte{})
 	edit := func(at int, value byte) []byte { return []byte{byte(at >> 16), byte(at >> 8), byte(at), value} }
-	for _, at := range []int{16, 18, 21, 28, 31, 35, 39, 43, 47, 56, 59, 99} { // the file's header
+	for _, at := range []int{16, 18, 28, 35, 39, 47, 59} { // the file's header
 		f.Add(edit(at, 0x01))
 	}
-	for at := 100; at < damagedPageSize; at += 37 { // the schema
+	for at := 100; at < damagedPageSize; at += 80 { // the schema
 		f.Add(edit(at, 0x01))
 	}
 	for _, pages := range pagesByKind(intact) {
 		at := pages[0] * damagedPageSize
-		for _, inPage := range []int{0, 1, 3, 4, 5, 6, 7, 8, 9, 11, 12, 13, 500, 511} { // header, cell pointers, cells
+		for _, inPage := range []int{0, 3, 5, 8, 12, 500} { // header, cell pointers, cells
 			f.Add(edit(at+inPage, 0x01))
-			f.Add(bytes.Join([][]byte{edit(at+inPage, 0xff), edit(at+inPage+1, 0xff)}, nil))
 		}
 		f.Add(edit(at, 0))
 	}
