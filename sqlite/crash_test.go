@@ -152,7 +152,10 @@ func (c *crashTest) round(t *testing.T, round int) {
 	opts := c.options
 	opts.Keep = 0
 	s := openFile(t, path, opts)
-	found := readAll(t, s)
+	found, err := readAll(t.Context(), s)
+	if err != nil {
+		t.Fatalf("round %d: %v", round, err)
+	}
 	for process := range c.processes {
 		for writer := range crashWriters {
 			c.check(t, found, round, process, writer, acknowledged[process][writer])
@@ -260,27 +263,26 @@ func digest(snap store.Snapshot) string {
 }
 
 // readAll reads every snapshot of s.
-func readAll(t *testing.T, s *sqlite.Store) crashModel {
-	t.Helper()
+func readAll(ctx context.Context, s *sqlite.Store) (crashModel, error) {
 	found := crashModel{}
-	for info, err := range s.List(t.Context(), "") {
+	for info, err := range s.List(ctx, "") {
 		if err != nil {
-			t.Fatal(err)
+			return nil, err
 		}
-		snap, err := s.LoadBefore(t.Context(), info.PersistenceID, info.SequenceNr+1)
+		snap, err := s.LoadBefore(ctx, info.PersistenceID, info.SequenceNr+1)
 		if err != nil || snap.PersistenceID != info.PersistenceID || snap.SequenceNr != info.SequenceNr || int64(len(snap.State)) != info.StoredBytes {
-			t.Fatalf("LoadBefore gave %q at %d with %d bytes, %v; listed is %+v", snap.PersistenceID, snap.SequenceNr, len(snap.State), err, info)
+			return nil, fmt.Errorf("LoadBefore gave %q at %d with %d bytes, %v; listed is %+v", snap.PersistenceID, snap.SequenceNr, len(snap.State), err, info)
 		}
 		if found[info.PersistenceID] == nil {
 			found[info.PersistenceID] = map[uint64]string{}
-			latest, err := s.LoadLatest(t.Context(), info.PersistenceID)
+			latest, err := s.LoadLatest(ctx, info.PersistenceID)
 			if err != nil || latest.SequenceNr != info.SequenceNr || !bytes.Equal(latest.State, snap.State) {
-				t.Fatalf("LoadLatest gave %d, %v, which is not what LoadBefore gave at %d", latest.SequenceNr, err, info.SequenceNr)
+				return nil, fmt.Errorf("LoadLatest gave %d, %v, which is not what LoadBefore gave at %d", latest.SequenceNr, err, info.SequenceNr)
 			}
 		}
 		found[info.PersistenceID][info.SequenceNr] = digest(snap)
 	}
-	return found
+	return found, nil
 }
 
 // wantIntegrity has SQLite check the file, in a connection without a store.
