@@ -25,8 +25,8 @@ import (
 )
 
 const (
-	// soak, set to 1, makes TestCrash run for 1500 rounds, some ten minutes, and
-	// TestDamagedPages damage every page.
+	// soak, set to 1, makes TestCrash run for 1500 rounds, which takes some ten
+	// minutes, TestPowerLoss for 200, and TestDamagedPages damage every page.
 	soak = "SNAPSTACK_SOAK"
 
 	// crashSeed, set to the number that a failing TestCrash printed, makes it write
@@ -52,9 +52,9 @@ const (
 // one operation that was under way, whole. Anything else is a failure: a snapshot
 // lost, half written, mixed up, back from the dead, or kept beyond Keep.
 //
-// A killed process leaves the system alive, and with it what was written without
-// fsync. That SQLite is told to wait for the disk before a commit returns is in
-// TestSavesWaitForTheDisk.
+// A killed process leaves the system alive, and with it what was written and not
+// synced. What a loss of power leaves is in TestPowerLoss, and that Open tells SQLite
+// to sync in TestSavesWaitForTheDisk.
 func TestCrash(t *testing.T) {
 	if task := os.Getenv(crashChild); task != "" {
 		crashingProcess(t.Context(), task)

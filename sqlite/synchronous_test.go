@@ -2,10 +2,9 @@ package sqlite
 
 import "testing"
 
-// TestSavesWaitForTheDisk reads back what the connection of all writes is set to.
-// Under WAL and synchronous FULL (2) SQLite has synced the WAL when a commit
-// returns, and a Save returns after it. No test without a power switch sees more
-// of that: a killed process takes nothing with it that it wrote, synced or not.
+// TestSavesWaitForTheDisk reads back what the connection of all writes is set to:
+// under WAL and synchronous FULL (2) SQLite has synced the WAL when a commit returns,
+// as TestPowerLoss sees with another driver.
 func TestSavesWaitForTheDisk(t *testing.T) {
 	for want, opts := range map[string]Options{
 		"wal 2":    {},
