@@ -51,5 +51,7 @@
 // integrity_check finds the second.
 //
 // The dependency modernc.org/sqlite is SQLite translated to Go: no C compiler is
-// needed to build a program that uses it.
+// needed to build a program that uses it. The tests alone use a second driver,
+// github.com/ncruces/go-sqlite3, to hold New to "any driver of SQLite" and to cut the
+// power beneath it.
 package sqlite
