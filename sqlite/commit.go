@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 )
@@ -181,59 +182,94 @@ func (s *Store) begin(ctx context.Context, conn *sql.Conn, since time.Time) erro
 	return err
 }
 
+// errTransactionLost says that a failed prune took the transaction with it.
+var errTransactionLost = errors.New("the transaction was rolled back")
+
 // commit carries the batch out in the transaction that was begun, and sets the
 // results.
 func (s *Store) commit(ctx context.Context, conn *sql.Conn, batch []*write) {
-	failed := s.transact(ctx, conn, batch, true)
-	if failed == nil {
-		return
-	}
-	if len(batch) > 1 {
-		// One of them spoiled it, or the commit failed. Nothing is stored, so each
-		// gets a transaction, and an error, of its own.
+	err := s.carryOut(ctx, conn, batch)
+	if err == nil {
+		// A COMMIT that readers keep waiting, as they can without WAL, may go on.
+		// After any other error nobody knows what is on the disk, so it is not tried
+		// again.
+		err = s.retryBusy(ctx, time.Now(), func() error { return s.exec(ctx, conn, "COMMIT") })
+		if err != nil {
+			err = s.rollback(ctx, conn, err)
+		}
 		for _, w := range batch {
-			if w.err = s.begin(ctx, conn, time.Now()); w.err == nil {
-				s.commit(ctx, conn, []*write{w})
-			}
+			w.err = err
 		}
 		return
 	}
-	w := batch[0]
-	w.err = failed
-	if w.pruneErr == nil {
-		return
-	}
-	// The prune may have taken the transaction with it, and must not fail the Save.
-	if w.err = s.begin(ctx, conn, time.Now()); w.err == nil {
-		pruneErr := w.pruneErr
-		w.err = s.transact(ctx, conn, batch, false)
-		w.pruneErr = pruneErr
+	err = s.rollback(ctx, conn, err)
+	switch {
+	case len(batch) > 1:
+		// One of them spoiled it, and nothing is stored. Each gets a transaction of
+		// its own; but once one has waited for a lock in vain, the others would only
+		// wait as long again, one after the other.
+		var locked error
+		for _, w := range batch {
+			if locked != nil {
+				w.err = locked
+				continue
+			}
+			s.commitAlone(ctx, conn, w)
+			if isBusy(w.err) {
+				locked = w.err
+			}
+		}
+	case errors.Is(err, errTransactionLost):
+		batch[0].prune = nil // which must not fail the Save; pruneErr stays
+		s.commitAlone(ctx, conn, batch[0])
+	default:
+		batch[0].err = err
 	}
 }
 
-// transact carries the batch out and commits. After an error nothing of it is
-// stored. Failed prunes are noted and do not count.
-func (s *Store) transact(ctx context.Context, conn *sql.Conn, batch []*write, prune bool) error {
-	for _, w := range batch {
-		w.pruneErr = nil
-		if err := s.exec(ctx, conn, w.statement, w.args...); err != nil {
-			return s.rollback(ctx, conn, err)
-		}
-		if prune && w.prune != nil {
-			w.pruneErr = s.exec(ctx, conn, s.sql.prune, w.prune...)
-		}
+// commitAlone commits w in a transaction of its own.
+func (s *Store) commitAlone(ctx context.Context, conn *sql.Conn, w *write) {
+	if w.err = s.begin(ctx, conn, time.Now()); w.err == nil {
+		s.commit(ctx, conn, []*write{w})
 	}
-	if err := s.exec(ctx, conn, "COMMIT"); err != nil {
-		return s.rollback(ctx, conn, err)
+}
+
+// carryOut runs the statements of the batch. It stops at the first write that
+// fails; a failed prune is noted and does not count.
+func (s *Store) carryOut(ctx context.Context, conn *sql.Conn, batch []*write) error {
+	for _, w := range batch {
+		// Connections that share a cache lock each other out of a table, whoever
+		// holds the write lock (https://sqlite.org/sharedcache.html).
+		err := s.retryBusy(ctx, time.Now(), func() error { return s.exec(ctx, conn, w.statement, w.args...) })
+		if err != nil {
+			return err
+		}
+		if w.prune == nil {
+			continue
+		}
+		w.pruneErr = s.retryBusy(ctx, time.Now(), func() error { return s.exec(ctx, conn, s.sql.prune, w.prune...) })
+		if w.pruneErr != nil && !s.inTransaction(ctx, conn) {
+			return errTransactionLost
+		}
 	}
 	return nil
 }
 
+// inTransaction says whether the transaction is still there after a statement
+// failed. SQLite ends it by itself after some errors, and would then commit every
+// further statement on its own.
+func (s *Store) inTransaction(ctx context.Context, conn *sql.Conn) bool {
+	// A BEGIN fails within a transaction, and only there: it takes no lock yet.
+	return s.exec(ctx, conn, "BEGIN") != nil
+}
+
 // rollback ends the transaction that failed with err, which it returns.
 func (s *Store) rollback(ctx context.Context, conn *sql.Conn, err error) error {
-	// SQLite rolls back by itself after some errors, and then says that there is no
-	// transaction. Where it can't, the next BEGIN fails and says so.
-	if rollbackErr := s.exec(ctx, conn, "ROLLBACK"); rollbackErr != nil {
+	// SQLite rolls back by itself after some errors, a full disk for one, and then
+	// says that there is no transaction: which is what is wanted. Where it can't, the
+	// next BEGIN fails and says so.
+	rollbackErr := s.exec(ctx, conn, "ROLLBACK")
+	if rollbackErr != nil && !strings.Contains(rollbackErr.Error(), "no transaction is active") {
 		return fmt.Errorf("%w (and ROLLBACK: %v)", err, rollbackErr)
 	}
 	return err

@@ -2,50 +2,439 @@ package sqlite
 
 import (
 	"context"
+	"database/sql"
 	"errors"
+	"fmt"
+	"path/filepath"
 	"runtime"
+	"slices"
+	"strings"
 	"testing"
+	"time"
+
+	modernc "modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
 
 	"github.com/snapstack/snapstack/store"
 )
 
-// TestLeadIsPassedOnByWhoLeaves gives the lead to a Save in the moment in which its
-// context ends. Whichever it sees first, the lead must not be lost with it.
-func TestLeadIsPassedOnByWhoLeaves(t *testing.T) {
-	s, err := Open(t.Context(), ":memory:", Options{})
+// occupy makes the store take every write into the queue, as if another call were
+// at it. The function it returns hands the lead over.
+func occupy(s *Store) (handOver func()) {
+	s.queue.mu.Lock()
+	s.queue.led = true
+	s.queue.mu.Unlock()
+	return s.queue.handOver
+}
+
+func waitForQueue(s *Store, length int) {
+	for {
+		s.queue.mu.Lock()
+		waiting := len(s.queue.waiting)
+		s.queue.mu.Unlock()
+		if waiting == length {
+			return
+		}
+		runtime.Gosched()
+	}
+}
+
+// inOneBatch makes the calls share a transaction, in their order, and returns their
+// errors.
+func inOneBatch(s *Store, calls ...func() error) []error {
+	handOver := occupy(s)
+	errs := make([]error, len(calls))
+	done := make(chan struct{})
+	for i, call := range calls {
+		go func() {
+			errs[i] = call()
+			done <- struct{}{}
+		}()
+		waitForQueue(s, i+1)
+	}
+	handOver()
+	for range calls {
+		<-done
+	}
+	return errs
+}
+
+// openTest opens a file with the rules of the test in it.
+func openTest(t *testing.T, opts Options, rules ...string) *Store {
+	t.Helper()
+	s, err := Open(t.Context(), filepath.Join(t.TempDir(), "snapshots.db"), opts)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer s.Close()
-	q := &s.queue
-	waiting := func() int {
-		q.mu.Lock()
-		defer q.mu.Unlock()
-		return len(q.waiting)
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	for _, rule := range rules {
+		if _, err := s.db.Exec(rule); err != nil {
+			t.Fatal(err)
+		}
 	}
+	return s
+}
+
+func saver(t *testing.T, s *Store, id string, nr uint64) func() error {
+	return func() error {
+		return s.Save(t.Context(), store.Snapshot{PersistenceID: id, SequenceNr: nr})
+	}
+}
+
+// rows returns what the query gives, one value a row.
+func rows(t *testing.T, s *Store, query string) string {
+	t.Helper()
+	var values sql.NullString
+	if err := s.db.QueryRow("SELECT group_concat(x, ' ') FROM (" + query + ")").Scan(&values); err != nil {
+		t.Fatal(err)
+	}
+	return values.String
+}
+
+const stored = "SELECT pid || '@' || seq AS x FROM snapshots ORDER BY pid, seq"
+
+// onCommit has the store call hook before each commit.
+func onCommit(t *testing.T, s *Store, hook func()) {
+	t.Helper()
+	err := s.writer.Raw(func(driver any) error {
+		driver.(modernc.HookRegisterer).RegisterCommitHook(func() int32 {
+			hook()
+			return 0
+		})
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestABatchIsOneCommitInOrderOfArrival(t *testing.T) {
+	s := openTest(t, Options{},
+		"CREATE TABLE log (x TEXT)",
+		"CREATE TRIGGER log_save AFTER INSERT ON snapshots BEGIN INSERT INTO log VALUES ('save-' || NEW.seq); END",
+		"CREATE TRIGGER log_delete AFTER DELETE ON snapshots BEGIN INSERT INTO log VALUES ('delete-' || OLD.seq); END")
+	commits := 0
+	onCommit(t, s, func() { commits++ })
+	errs := inOneBatch(s,
+		saver(t, s, "a", 1),
+		saver(t, s, "a", 2),
+		func() error { return s.Delete(t.Context(), "a", 2) },
+		saver(t, s, "a", 1))
+	if err := errors.Join(errs...); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := rows(t, s, "SELECT x FROM log ORDER BY rowid"), "save-1 save-2 delete-1 delete-2 save-1"; got != want {
+		t.Errorf("a batch was carried out as %q; want %q", got, want)
+	}
+	if commits != 1 {
+		t.Errorf("4 calls that waited together made %d commits; want 1", commits)
+	}
+}
+
+// TestLeadIsHandedOverAfterOneBatch has a write come while the first commits. The
+// first must return although the second is at it: its leader serves no others.
+func TestLeadIsHandedOverAfterOneBatch(t *testing.T) {
+	s := openTest(t, Options{})
+	begun, goOn := make(chan struct{}), make(chan struct{})
+	onCommit(t, s, func() {
+		begun <- struct{}{}
+		<-goOn
+	})
+	first, second := make(chan error, 1), make(chan error, 1)
+	go func() { first <- saver(t, s, "a", 1)() }()
+	<-begun
+	go func() { second <- saver(t, s, "b", 1)() }()
+	waitForQueue(s, 1)
+	goOn <- struct{}{}
+	<-begun
+	if err := <-first; err != nil { // hangs where the first goes on leading
+		t.Error(err)
+	}
+	goOn <- struct{}{}
+	if err := <-second; err != nil {
+		t.Error(err)
+	}
+}
+
+// TestContextsThatEndDuringACommit ends the context of Saves that are being
+// committed, which must wait, because their States are in use, and of one that is
+// in the queue behind, which must not.
+func TestContextsThatEndDuringACommit(t *testing.T) {
+	s := openTest(t, Options{})
+	begun, goOn := make(chan struct{}), make(chan struct{})
+	onCommit(t, s, func() {
+		begun <- struct{}{}
+		<-goOn
+	})
+	handOver := occupy(s)
+	ctx, cancel := context.WithCancel(t.Context())
+	save := func(id string) <-chan error {
+		saved := make(chan error, 1)
+		go func() { saved <- s.Save(ctx, store.Snapshot{PersistenceID: id}) }()
+		return saved
+	}
+	leading := save("leads")
+	waitForQueue(s, 1)
+	following := save("follows")
+	waitForQueue(s, 2)
+	handOver()
+	<-begun
+	queued := save("queued")
+	waitForQueue(s, 1)
+
+	cancel()
+	if err := <-queued; !errors.Is(err, context.Canceled) {
+		t.Errorf("Save whose context ended in the queue: %v; want Canceled", err)
+	}
+	for range 1000 {
+		runtime.Gosched()
+	}
+	if len(leading)+len(following) > 0 {
+		t.Error("a Save returned before the commit that reads its State was over")
+	}
+	goOn <- struct{}{}
+	if err := errors.Join(<-leading, <-following); err != nil {
+		t.Errorf("Saves whose context ended while they were committed: %v; want nil, as they were", err)
+	}
+	if got, want := rows(t, s, stored), "follows@0 leads@0"; got != want {
+		t.Errorf("stored are %q; want %q", got, want)
+	}
+}
+
+// TestLeadIsPassedOnByWhoLeaves gives the lead to a Save in the moment in which its
+// context ends. Whichever it sees first, the lead must not be lost with it, and
+// nothing may be written.
+func TestLeadIsPassedOnByWhoLeaves(t *testing.T) {
+	s := openTest(t, Options{})
 	for range 200 {
-		q.mu.Lock()
-		q.led = true // as if another call were at it
-		q.mu.Unlock()
+		occupy(s) // and hand over below, in the same moment
 		ctx, cancel := context.WithCancel(t.Context())
 		leaving, staying := make(chan error), make(chan error)
 		go func() { leaving <- s.Save(ctx, store.Snapshot{PersistenceID: "leaves"}) }()
-		for waiting() < 1 {
-			runtime.Gosched()
-		}
+		waitForQueue(s, 1)
 		go func() { staying <- s.Save(t.Context(), store.Snapshot{PersistenceID: "stays"}) }()
-		for waiting() < 2 {
-			runtime.Gosched()
-		}
-		q.mu.Lock()
+		waitForQueue(s, 2)
+		// Both under the lock, so that the waiter finds them together.
+		s.queue.mu.Lock()
 		cancel()
-		close(q.waiting[0].lead)
-		q.mu.Unlock()
-		if err := <-leaving; err != nil && !errors.Is(err, context.Canceled) {
-			t.Fatal(err)
+		close(s.queue.waiting[0].lead)
+		s.queue.mu.Unlock()
+		if err := <-leaving; !errors.Is(err, context.Canceled) {
+			t.Fatalf("Save whose context ended before anybody began with it: %v; want Canceled", err)
 		}
 		if err := <-staying; err != nil { // hangs where the lead was lost
 			t.Fatal(err)
 		}
+	}
+	if got := rows(t, s, stored); got != "stays@0" {
+		t.Errorf("stored are %q; want stays@0 alone", got)
+	}
+}
+
+// TestOneBadWriteFailsAlone has writes in a batch that a trigger refuses, in the
+// mild way and so that the transaction is gone, and one that SQLite finds too large.
+func TestOneBadWriteFailsAlone(t *testing.T) {
+	for _, raise := range []string{"ABORT", "ROLLBACK"} {
+		t.Run(raise, func(t *testing.T) {
+			s := openTest(t, Options{},
+				"INSERT INTO snapshots VALUES ('old', 1, X'', 0)",
+				"CREATE TRIGGER refuse BEFORE INSERT ON snapshots WHEN NEW.pid = 'bad' BEGIN SELECT RAISE("+raise+", 'refused'); END")
+			// 1 MB instead of the 1 GB that SQLite takes by default.
+			if _, err := modernc.Limit(s.writer, sqlite3.SQLITE_LIMIT_LENGTH, 1_000_000); err != nil {
+				t.Fatal(err)
+			}
+			errs := inOneBatch(s,
+				saver(t, s, "a", 1),
+				saver(t, s, "bad", 1),
+				func() error {
+					return s.Save(t.Context(), store.Snapshot{PersistenceID: "large", State: make([]byte, 1_000_001)})
+				},
+				func() error { return s.Delete(t.Context(), "old", 1) },
+				saver(t, s, "b", 1))
+			for i, err := range errs {
+				switch {
+				case i == 1:
+					if err == nil || !strings.Contains(err.Error(), "refused") {
+						t.Errorf("the refused Save: %v; want the trigger's error", err)
+					}
+				case i == 2:
+					if !errors.Is(err, store.ErrTooLarge) {
+						t.Errorf("the large Save: %v; want ErrTooLarge", err)
+					}
+				case err != nil:
+					t.Errorf("call %d, beside bad ones: %v", i, err)
+				}
+			}
+			if got, want := rows(t, s, stored), "a@1 b@1"; got != want {
+				t.Errorf("stored are %q; want %q", got, want)
+			}
+		})
+	}
+}
+
+// TestAPruneThatEndsTheTransaction has the prune of the first write roll everything
+// back. What follows in its batch must not be committed on its own, and then again.
+func TestAPruneThatEndsTheTransaction(t *testing.T) {
+	var reported []error
+	s := openTest(t, Options{Keep: 1, OnPruneError: func(err error) { reported = append(reported, err) }},
+		"CREATE TABLE log (x TEXT)",
+		"CREATE TRIGGER log_save AFTER INSERT ON snapshots BEGIN INSERT INTO log VALUES (NEW.pid || '@' || NEW.seq); END",
+		"INSERT INTO snapshots VALUES ('bad', 1, X'', 0), ('good', 1, X'', 0)",
+		"CREATE TRIGGER no_delete BEFORE DELETE ON snapshots WHEN OLD.pid = 'bad' BEGIN SELECT RAISE(ROLLBACK, 'not now'); END",
+		"DELETE FROM log")
+	if err := errors.Join(inOneBatch(s, saver(t, s, "bad", 2), saver(t, s, "good", 2), saver(t, s, "other", 1))...); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := rows(t, s, "SELECT x FROM log ORDER BY rowid"), "bad@2 good@2 other@1"; got != want {
+		t.Errorf("committed were %q; want %q", got, want)
+	}
+	if got, want := rows(t, s, stored), "bad@1 bad@2 good@2 other@1"; got != want {
+		t.Errorf("stored are %q; want %q", got, want)
+	}
+	var named *store.Error
+	if len(reported) != 1 || !errors.As(reported[0], &named) || named.Op != store.OpPrune || named.PersistenceID != "bad" || named.SequenceNr != 2 {
+		t.Errorf("OnPruneError got %v; want one error that names the prune of bad at 2", reported)
+	}
+}
+
+// TestAFailedCommitReachesAll has the COMMIT of a batch fail, by a constraint that
+// SQLite checks only then.
+func TestAFailedCommitReachesAll(t *testing.T) {
+	db, err := sql.Open("sqlite", "file:"+filepath.Join(t.TempDir(), "shared.db")+"?_journal_mode=WAL&_foreign_keys=1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	s, err := New(t.Context(), db, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	for _, rule := range []string{
+		"CREATE TABLE parent (id INTEGER PRIMARY KEY)",
+		"CREATE TABLE child (id INTEGER REFERENCES parent (id) DEFERRABLE INITIALLY DEFERRED)",
+		"CREATE TRIGGER orphan AFTER INSERT ON snapshots WHEN NEW.pid = 'bad' BEGIN INSERT INTO child VALUES (1); END",
+	} {
+		if _, err := db.Exec(rule); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i, err := range inOneBatch(s, saver(t, s, "a", 1), saver(t, s, "bad", 1), saver(t, s, "b", 1)) {
+		if err == nil || !strings.Contains(err.Error(), "FOREIGN KEY") {
+			t.Errorf("call %d of a batch whose COMMIT failed: %v; want its error", i, err)
+		}
+	}
+	if got := rows(t, s, stored); got != "" {
+		t.Errorf("stored are %q; want nothing", got)
+	}
+	if err := saver(t, s, "a", 2)(); err != nil {
+		t.Errorf("Save after a COMMIT that failed: %v", err)
+	}
+}
+
+// TestCommitWaitsForReaders needs a rollback journal, where a reader keeps a COMMIT
+// waiting, and a connection without a busy timeout.
+func TestCommitWaitsForReaders(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "shared.db")
+	db, err := sql.Open("sqlite", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	s, err := New(t.Context(), db, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	read := func() (end func()) {
+		tx, err := db.Begin()
+		if err != nil {
+			t.Fatal(err)
+		}
+		var n int
+		if err := tx.QueryRow("SELECT count(*) FROM snapshots").Scan(&n); err != nil {
+			t.Fatal(err)
+		}
+		return func() {
+			if err := tx.Rollback(); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+
+	end := read()
+	saved := make(chan error, 1)
+	go func() { saved <- saver(t, s, "a", 1)() }()
+	for len(saved) == 0 { // until the writer is so far that nobody else can begin to read
+		_, err := db.Exec("SELECT count(*) FROM snapshots")
+		if isBusy(err) {
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		runtime.Gosched()
+	}
+	end()
+	if err := <-saved; err != nil {
+		t.Errorf("Save whose COMMIT had to wait for a reader: %v", err)
+	}
+
+	// With a reader that stays all of a batch fail, after one wait.
+	s.opts.BusyTimeout = 50 * time.Millisecond
+	end = read()
+	defer end()
+	wantOneWait(t, s, nil)
+}
+
+// TestABatchWaitsOnce has another connection take the lock between the transaction
+// that a bad write spoiled and those that its batch gets instead.
+func TestABatchWaitsOnce(t *testing.T) {
+	s := openTest(t, Options{BusyTimeout: 50 * time.Millisecond},
+		"CREATE TRIGGER refuse BEFORE INSERT ON snapshots WHEN NEW.pid = 'bad' BEGIN SELECT RAISE(ABORT, 'refused'); END")
+	other, err := s.db.Conn(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	err = s.writer.Raw(func(driver any) error {
+		driver.(modernc.HookRegisterer).RegisterRollbackHook(func() {
+			if _, err := other.ExecContext(t.Context(), "BEGIN IMMEDIATE"); err != nil {
+				t.Error(err)
+			}
+		})
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantOneWait(t, s, saver(t, s, "bad", 1))
+	if _, err := other.ExecContext(t.Context(), "ROLLBACK"); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// wantOneWait makes a batch of 20 Saves and last, and wants all of them to fail for
+// a lock without waiting one after the other.
+func wantOneWait(t *testing.T, s *Store, last func() error) {
+	t.Helper()
+	var calls []func() error
+	for i := range 20 {
+		calls = append(calls, saver(t, s, fmt.Sprint("b", i), 1))
+	}
+	if last != nil {
+		calls = append(calls, last)
+	}
+	start := time.Now()
+	errs := inOneBatch(s, calls...)
+	if slices.ContainsFunc(errs, func(err error) bool { return !isBusy(err) }) {
+		t.Errorf("Saves that wait for a lock in vain: %v; want errors that say so", errs)
+	}
+	if took := time.Since(start); took >= 20*s.opts.BusyTimeout {
+		t.Errorf("they took %v with a BusyTimeout of %v", took, s.opts.BusyTimeout)
 	}
 }

@@ -17,8 +17,10 @@
 // with one row a snapshot: pid the persistence id, seq the sequence number, state
 // the state, ts the timestamp in Unix milliseconds. Files that other programs wrote
 // with this schema open as they are. A state that one of them stored as TEXT is
-// given as its bytes; one of any other storage class is store.ErrCorrupt. Rows
-// that no snapshot can have, an empty pid or a negative seq, are not looked at.
+// given as its bytes; one of any other storage class is store.ErrCorrupt, and so is
+// a ts that is no integer. Rows that no snapshot can have are neither loaded, listed
+// nor deleted: an id that is no text or no valid persistence id, a seq that is
+// negative or no integer.
 // There are no other tables and no triggers, so a file can be given to any program
 // that knows SQLite.
 //
@@ -38,6 +40,18 @@
 // transaction that takes the write lock when it begins (BEGIN IMMEDIATE), so it
 // waits for others up to BusyTimeout and never fails as one that reads first may.
 //
+// # Damage
+//
+// What SQLite notices of a damaged file is store.ErrCorrupt. It is named with the
+// number of the snapshot where the primary key's index still has that, so that
+// store.NewFallback finds the one before. SQLite has no checksums: other bytes within
+// a state it gives as they are, and where entries of the index are damaged in a way
+// that leaves its pages sound it may find an older snapshot, or none. A wrapper that
+// checks the stored state (compress, encrypt) makes the first an error; PRAGMA
+// integrity_check finds the second.
+//
 // The dependency modernc.org/sqlite is SQLite translated to Go: no C compiler is
-// needed to build a program that uses it.
+// needed to build a program that uses it. The tests alone use a second driver,
+// github.com/ncruces/go-sqlite3, to hold New to "any driver of SQLite" and to cut the
+// power beneath it.
 package sqlite

@@ -19,6 +19,10 @@ const busyPoll = 2 * time.Millisecond
 // every such failure, and on a shared database it may not be set.
 func (s *Store) retryBusy(ctx context.Context, since time.Time, call func() error) error {
 	for {
+		// Not every driver looks at a context before it begins.
+		if err := ctx.Err(); err != nil {
+			return err
+		}
 		err := call()
 		if !isBusy(err) || ctx.Err() != nil || time.Since(since) >= s.opts.BusyTimeout {
 			return err
@@ -28,7 +32,6 @@ func (s *Store) retryBusy(ctx context.Context, since time.Time, call func() erro
 		case <-timer.C:
 		case <-ctx.Done():
 			timer.Stop()
-			return ctx.Err()
 		}
 	}
 }
@@ -46,6 +49,32 @@ func isTooBig(err error) bool {
 	return err != nil && strings.Contains(err.Error(), "string or blob too big")
 }
 
+// isDamage matches SQLITE_CORRUPT, also where SQLite tells more about a schema that
+// it can't read, and SQLITE_NOTADB.
+func isDamage(err error) bool {
+	if err == nil {
+		return false
+	}
+	for _, message := range []string{"database disk image is malformed", "malformed database schema", "file is not a database"} {
+		if strings.Contains(err.Error(), message) {
+			return true
+		}
+	}
+	return false
+}
+
+// damagedNr returns the number of the snapshot that a load came upon and could not
+// read. The index has it too; where that is damaged as well it is 0.
+func (s *Store) damagedNr(ctx context.Context, id string, highest int64) uint64 {
+	var seq int64
+	err := s.db.QueryRowContext(ctx, `SELECT seq FROM "`+s.opts.Table+`"
+		WHERE pid = ? AND seq BETWEEN 0 AND ? AND typeof(seq) = 'integer' ORDER BY seq DESC LIMIT 1`, id, highest).Scan(&seq)
+	if err != nil {
+		return 0 // the load's own error says more than this one
+	}
+	return uint64(seq)
+}
+
 // cause returns err in the terms of the contract. Once ctx has ended, whatever the
 // driver says about it matches ctx.Err().
 func cause(ctx context.Context, err error) error {
@@ -56,6 +85,8 @@ func cause(ctx context.Context, err error) error {
 		return fmt.Errorf("%w: %w", ctx.Err(), err)
 	case isTooBig(err):
 		return fmt.Errorf("%w: %w", store.ErrTooLarge, err)
+	case isDamage(err):
+		return fmt.Errorf("%w: %w", store.ErrCorrupt, err)
 	}
 	return err
 }

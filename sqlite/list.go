@@ -38,6 +38,10 @@ func (s *Store) List(ctx context.Context, persistenceID string) iter.Seq2[store.
 				return
 			}
 			for _, info := range page {
+				// A row that no Save wrote and no load can reach is no snapshot.
+				if store.CheckID(info.PersistenceID) != nil {
+					continue
+				}
 				if !yield(info, nil) {
 					return
 				}
@@ -61,9 +65,9 @@ func (s *Store) page(ctx context.Context, within bool, id string, highest int64)
 		return nil, err
 	}
 	defer s.gate.Leave()
-	query, args := s.sql.listRest, []any{id, listPage}
+	query, args := s.sql.listRest, []any{id, id, listPage}
 	if within {
-		query, args = s.sql.listID, []any{id, highest, listPage}
+		query, args = s.sql.listID, []any{id, highest, id, highest, listPage}
 	}
 	err = s.retryBusy(ctx, time.Now(), func() error {
 		page, err = s.readPage(ctx, query, args)
@@ -81,11 +85,15 @@ func (s *Store) readPage(ctx context.Context, query string, args []any) (page []
 	for rows.Next() {
 		var info store.Info
 		var seq int64
-		if err := rows.Scan(&info.PersistenceID, &seq, &info.StoredBytes); err != nil {
+		var asked bool
+		if err := rows.Scan(&info.PersistenceID, &seq, &info.StoredBytes, &asked); err != nil {
 			return nil, err
 		}
-		if err := store.CheckID(info.PersistenceID); err != nil {
-			return nil, fmt.Errorf("sqlite: a row that another program wrote: %w", err)
+		if !asked {
+			// SQLite looks for the first row only and takes the order of the others
+			// as given. Where pages of the index are mixed up, a listing that went on
+			// behind such a row might come by again and again.
+			return nil, fmt.Errorf("%w: sqlite: the index of the table is out of order", store.ErrCorrupt)
 		}
 		info.SequenceNr = uint64(seq)
 		page = append(page, info)

@@ -58,7 +58,8 @@ type Options struct {
 	Synchronous Synchronous
 
 	// BusyTimeout is how long a call waits for a lock that another connection
-	// holds; 0 means 5 s.
+	// holds; 0 means 5 s. With New, the driver's own busy timeout counts where it
+	// is longer.
 	BusyTimeout time.Duration
 
 	// Keep is how many snapshots of an id remain at or below the one just saved;
@@ -67,7 +68,8 @@ type Options struct {
 
 	// OnPruneError is told why older snapshots were not removed, by the goroutine
 	// whose Save should have, before that returns; nil means nobody is told. The
-	// next Save of the id tries again.
+	// next Save of the id tries again. Saves call it concurrently and with no lock
+	// held: it may use the Store, but not close it.
 	OnPruneError func(error)
 
 	// Now gives the timestamp of snapshots that are saved without one; nil means
@@ -83,38 +85,44 @@ func (o *Options) complete() error {
 		o.Table = defaultTable
 	}
 	if !tableName.MatchString(o.Table) || strings.HasPrefix(strings.ToLower(o.Table), "sqlite_") {
-		return fmt.Errorf("sqlite: %w Table %q; allowed are a letter or _, then letters, digits and _, up to 63 in all, not beginning with sqlite_", store.ErrInvalid, o.Table)
+		return fmt.Errorf("%w Table %q; allowed are a letter or _, then letters, digits and _, up to 63 in all, not beginning with sqlite_", store.ErrInvalid, o.Table)
 	}
 	o.JournalMode = JournalMode(strings.ToUpper(string(o.JournalMode)))
 	if o.JournalMode != "" && !slices.Contains(journalModes, o.JournalMode) {
-		return fmt.Errorf("sqlite: %w JournalMode %q; allowed are %v", store.ErrInvalid, o.JournalMode, journalModes)
+		return fmt.Errorf("%w JournalMode %q; allowed are %v", store.ErrInvalid, o.JournalMode, journalModes)
 	}
 	o.Synchronous = Synchronous(strings.ToUpper(string(o.Synchronous)))
 	if o.Synchronous != "" && !slices.Contains(synchronous, o.Synchronous) {
-		return fmt.Errorf("sqlite: %w Synchronous %q; allowed are %v", store.ErrInvalid, o.Synchronous, synchronous)
+		return fmt.Errorf("%w Synchronous %q; allowed are %v", store.ErrInvalid, o.Synchronous, synchronous)
 	}
 	if o.BusyTimeout < 0 {
-		return fmt.Errorf("sqlite: %w BusyTimeout %v; allowed are 0 (for %v) and more", store.ErrInvalid, o.BusyTimeout, defaultBusyTimeout)
+		return fmt.Errorf("%w BusyTimeout %v; allowed are 0 (for %v) and more", store.ErrInvalid, o.BusyTimeout, defaultBusyTimeout)
 	}
 	if o.BusyTimeout == 0 {
 		o.BusyTimeout = defaultBusyTimeout
 	}
 	if o.Keep < 0 {
-		return fmt.Errorf("sqlite: %w Keep %d; allowed are 0 (all) and more", store.ErrInvalid, o.Keep)
+		return fmt.Errorf("%w Keep %d; allowed are 0 (all) and more", store.ErrInvalid, o.Keep)
 	}
 	return nil
 }
 
-// ParseJournalMode returns the mode of that name, in any case of letters.
+// ParseJournalMode returns the mode of that name, in any case of letters, or
+// ErrInvalid. The empty name stands for the default.
 func ParseJournalMode(name string) (JournalMode, error) {
 	o := Options{JournalMode: JournalMode(name)}
-	err := o.complete()
-	return o.JournalMode, err
+	if err := o.complete(); err != nil {
+		return "", fmt.Errorf("sqlite: %w", err)
+	}
+	return o.JournalMode, nil
 }
 
-// ParseSynchronous returns the setting of that name, in any case of letters.
+// ParseSynchronous returns the setting of that name, in any case of letters, or
+// ErrInvalid. The empty name stands for the default.
 func ParseSynchronous(name string) (Synchronous, error) {
 	o := Options{Synchronous: Synchronous(name)}
-	err := o.complete()
-	return o.Synchronous, err
+	if err := o.complete(); err != nil {
+		return "", fmt.Errorf("sqlite: %w", err)
+	}
+	return o.Synchronous, nil
 }

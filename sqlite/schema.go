@@ -10,24 +10,28 @@ import (
 	"github.com/snapstack/snapstack/store"
 )
 
-// columns are those of the table, as PRAGMA table_info gives them.
+// columns are those of the table, as PRAGMA table_info and index_xinfo give them.
 var columns = []column{
-	{"pid", "TEXT", true, 1},
-	{"seq", "INTEGER", true, 2},
-	{"state", "BLOB", true, 0},
-	{"ts", "INTEGER", true, 0},
+	{"pid", "TEXT", true, 1, "BINARY"},
+	{"seq", "INTEGER", true, 2, "BINARY"},
+	{"state", "BLOB", true, 0, ""},
+	{"ts", "INTEGER", true, 0, ""},
 }
 
 type column struct {
 	name, kind string
 	notNull    bool
-	key        int // place in the primary key, from 1 on; 0 for none
+	key        int    // place in the primary key, from 1 on; 0 for none
+	collation  string // of the primary key: under NOCASE the ids "a" and "A" would be one
 }
 
 func (c column) String() string {
 	s := c.name + " " + c.kind
 	if c.notNull {
 		s += " NOT NULL"
+	}
+	if c.collation != "" && c.collation != "BINARY" {
+		s += " COLLATE " + c.collation
 	}
 	if c.key > 0 {
 		s += fmt.Sprintf(" (%d in the primary key)", c.key)
@@ -90,7 +94,9 @@ func checkTable(ctx context.Context, db *sql.DB, table string) (exists bool, err
 }
 
 func columnsOf(ctx context.Context, db *sql.DB, table string) (found map[string]column, err error) {
-	rows, err := db.QueryContext(ctx, `SELECT name, type, "notnull", pk FROM pragma_table_info(?)`, table)
+	rows, err := db.QueryContext(ctx, `SELECT c.name, c.type, c."notnull", c.pk, coalesce(
+		(SELECT x.coll FROM pragma_index_list(?) i, pragma_index_xinfo(i.name) x WHERE i.origin = 'pk' AND x.key AND x.name = c.name), '')
+		FROM pragma_table_info(?) c`, table, table)
 	if err != nil {
 		return nil, err
 	}
@@ -98,10 +104,10 @@ func columnsOf(ctx context.Context, db *sql.DB, table string) (found map[string]
 	found = make(map[string]column)
 	for rows.Next() {
 		var c column
-		if err := rows.Scan(&c.name, &c.kind, &c.notNull, &c.key); err != nil {
+		if err := rows.Scan(&c.name, &c.kind, &c.notNull, &c.key, &c.collation); err != nil {
 			return nil, err
 		}
-		c.name, c.kind = strings.ToLower(c.name), strings.ToUpper(c.kind)
+		c.name, c.kind, c.collation = strings.ToLower(c.name), strings.ToUpper(c.kind), strings.ToUpper(c.collation)
 		found[c.name] = c
 	}
 	return found, rows.Err()

@@ -8,8 +8,6 @@ import (
 	"fmt"
 	"math"
 	"net/url"
-	"os"
-	"path/filepath"
 	"runtime"
 	"strings"
 	"time"
@@ -35,6 +33,10 @@ type Store struct {
 type statements struct {
 	load, save, prune, delete, listID, listRest string
 }
+
+// maxState is what SQLite can ever take; mostly it is set to 1,000,000,000 and says
+// so itself. Drivers hand the length over as 32 bits and would cut off the rest.
+const maxState = math.MaxInt32
 
 var (
 	_ store.SnapshotStore = (*Store)(nil)
@@ -67,33 +69,30 @@ func open(ctx context.Context, path string, opts Options) (*Store, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	inMemory := path == ":memory:"
-	if !inMemory {
-		if err := checkPath(ctx, path, opts); err != nil {
+	s := &Store{opts: opts, owned: true}
+	connections := 1 // in memory, every connection would be a database of its own
+	if path != inMemory {
+		if err := s.checkFile(ctx, path); err != nil {
 			return nil, err
 		}
+		// One writes; more readers than processors would only starve it.
+		connections = 1 + runtime.GOMAXPROCS(0)
 	}
 	db, err := sql.Open("sqlite", dataSource(path, url.Values{
-		"_busy_timeout": {fmt.Sprint(opts.BusyTimeout.Milliseconds())},
+		"_busy_timeout": {fmt.Sprint(min(opts.BusyTimeout.Milliseconds(), math.MaxInt32))},
 		"_journal_mode": {string(opts.JournalMode)},
 		"_synchronous":  {string(opts.Synchronous)},
 	}))
 	if err != nil {
 		return nil, fmt.Errorf("%q: %w", path, err)
 	}
-	connections := 1 // in memory, every connection would be a database of its own
-	if !inMemory {
-		// More readers than processors only starve the writer.
-		connections = runtime.GOMAXPROCS(0) + 1
-	}
 	db.SetMaxOpenConns(connections)
 	db.SetMaxIdleConns(connections)
-
-	s := &Store{opts: opts, db: db, owned: true}
+	s.db = db
 	if err := s.start(ctx); err != nil {
 		return nil, errors.Join(atPath(path, err), db.Close())
 	}
-	if !inMemory {
+	if path != inMemory {
 		if err := s.keepWriter(ctx); err != nil {
 			return nil, errors.Join(atPath(path, err), s.load.Close(), db.Close())
 		}
@@ -148,7 +147,11 @@ func (s *Store) start(ctx context.Context) error {
 
 // keepWriter takes a connection for all writes.
 func (s *Store) keepWriter(ctx context.Context) error {
-	conn, err := s.db.Conn(ctx)
+	var conn *sql.Conn
+	err := s.retryBusy(ctx, time.Now(), func() (err error) {
+		conn, err = s.db.Conn(ctx)
+		return err
+	})
 	if err != nil {
 		return err
 	}
@@ -164,79 +167,23 @@ func (s *Store) keepWriter(ctx context.Context) error {
 	return nil
 }
 
-// checkPath looks at what stands at path without changing it. It does not open the
-// file itself: closing it would take away the locks that other connections of this
-// process have on it (https://sqlite.org/howtocorrupt.html, 2.2).
-func checkPath(ctx context.Context, path string, opts Options) error {
-	if path == "" {
-		return fmt.Errorf("%w path: empty; wanted is a file or \":memory:\"", store.ErrInvalid)
-	}
-	if strings.IndexByte(path, 0) >= 0 {
-		return fmt.Errorf("%w path %q: has a NUL byte", store.ErrInvalid, path)
-	}
-	if folder, err := os.Stat(filepath.Dir(path)); err != nil {
-		return fmt.Errorf("%q: the folder must exist: %w", path, err)
-	} else if !folder.IsDir() {
-		return fmt.Errorf("%w path %q: %q is no folder", store.ErrInvalid, path, filepath.Dir(path))
-	}
-	file, err := os.Stat(path)
-	if errors.Is(err, os.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	if !file.Mode().IsRegular() {
-		return fmt.Errorf("%w path %q: it is no file", store.ErrInvalid, path)
-	}
-	// SQLite takes a file of less than its smallest page for an empty database, and
-	// would write over what somebody has there.
-	if size := file.Size(); size > 0 && size < 512 {
-		return fmt.Errorf("%q: file is not a database: it has %d bytes", path, size)
-	}
-	// Without the settings of the store: to turn a database to WAL writes to it.
-	db, err := sql.Open("sqlite", dataSource(path, url.Values{"mode": {"rw"}, "_busy_timeout": {fmt.Sprint(opts.BusyTimeout.Milliseconds())}}))
-	if err != nil {
-		return fmt.Errorf("%q: %w", path, err)
-	}
-	_, err = checkTable(ctx, db, opts.Table)
-	return atPath(path, errors.Join(err, db.Close()))
-}
-
-// atPath returns err with the path, and what SQLite leaves to be guessed.
-func atPath(path string, err error) error {
-	switch {
-	case err == nil:
-		return nil
-	case strings.Contains(err.Error(), "unable to open database file"), strings.Contains(err.Error(), "readonly database"):
-		return fmt.Errorf("%q: %w: the file and its folder must be readable and writable for this process", path, err)
-	}
-	return fmt.Errorf("%q: %w", path, err)
-}
-
-// dataSource returns the name of the database for the driver. It is a URI, so that
-// any character may stand in the path (https://sqlite.org/uri.html).
-func dataSource(path string, parameters url.Values) string {
-	escaped := strings.NewReplacer("%", "%25", "?", "%3f", "#", "%23").Replace(path)
-	return "file:" + escaped + "?" + parameters.Encode()
-}
-
 func statementsFor(table string) statements {
+	// What another program wrote and no Save could have is not looked at: numbers
+	// that are negative or no integers, and ids that are no text.
+	const infos = "SELECT pid, seq, CASE typeof(state) WHEN 'blob' THEN length(state) ELSE length(CAST(state AS BLOB)) END, "
 	return statements{
 		// The primary key's index gives these in order, newest first.
 		load: "SELECT seq, ts, typeof(state), state FROM " + table +
-			" WHERE pid = ? AND seq BETWEEN 0 AND ? ORDER BY seq DESC LIMIT 1",
+			" WHERE pid = ? AND seq BETWEEN 0 AND ? AND typeof(seq) = 'integer' ORDER BY seq DESC LIMIT 1",
 		save: "INSERT OR REPLACE INTO " + table + " (pid, seq, state, ts) VALUES (?, ?, ?, ?)",
 		// What is at or below the first one too many. There may be none: then the
 		// comparison is with NULL, and nothing is deleted.
-		prune: "DELETE FROM " + table + " WHERE pid = ? AND seq >= 0 AND seq <= (SELECT seq FROM " + table +
-			" WHERE pid = ? AND seq BETWEEN 0 AND ? ORDER BY seq DESC LIMIT 1 OFFSET ?)",
-		delete: "DELETE FROM " + table + " WHERE pid = ? AND seq BETWEEN 0 AND ?",
+		prune: "DELETE FROM " + table + " WHERE pid = ? AND typeof(seq) = 'integer' AND seq >= 0 AND seq <= (SELECT seq FROM " + table +
+			" WHERE pid = ? AND seq BETWEEN 0 AND ? AND typeof(seq) = 'integer' ORDER BY seq DESC LIMIT 1 OFFSET ?)",
+		delete: "DELETE FROM " + table + " WHERE pid = ? AND seq BETWEEN 0 AND ? AND typeof(seq) = 'integer'",
 		// SQLite knows the length of a blob without reading it.
-		listID: "SELECT pid, seq, CASE typeof(state) WHEN 'blob' THEN length(state) ELSE length(CAST(state AS BLOB)) END FROM " + table +
-			" WHERE pid = ? AND seq BETWEEN 0 AND ? ORDER BY seq DESC LIMIT ?",
-		listRest: "SELECT pid, seq, CASE typeof(state) WHEN 'blob' THEN length(state) ELSE length(CAST(state AS BLOB)) END FROM " + table +
-			" WHERE pid > ? AND seq >= 0 ORDER BY pid, seq DESC LIMIT ?",
+		listID:   infos + "pid = ? AND seq <= ? FROM " + table + " WHERE pid = ? AND seq BETWEEN 0 AND ? AND typeof(seq) = 'integer' ORDER BY seq DESC LIMIT ?",
+		listRest: infos + "pid > ? FROM " + table + " WHERE pid > ? AND seq >= 0 AND typeof(pid) = 'text' AND typeof(seq) = 'integer' ORDER BY pid, seq DESC LIMIT ?",
 	}
 }
 
@@ -255,6 +202,9 @@ func (s *Store) save(ctx context.Context, snap store.Snapshot) error {
 		return err
 	}
 	state := snap.State
+	if len(state) > maxState {
+		return fmt.Errorf("%w: sqlite: %d bytes; SQLite takes at most %d", store.ErrTooLarge, len(state), maxState)
+	}
 	if state == nil {
 		state = []byte{} // nil is NULL in SQL
 	}
@@ -340,6 +290,9 @@ func (s *Store) view(ctx context.Context, id string, below uint64, view func(sto
 		at, err = s.viewOnce(ctx, id, highest, view)
 		return err
 	})
+	if isDamage(err) {
+		at = s.damagedNr(ctx, id, highest)
+	}
 	return at, cause(ctx, err)
 }
 
@@ -348,14 +301,17 @@ func (s *Store) viewOnce(ctx context.Context, id string, highest int64, view fun
 	if err != nil {
 		return 0, err
 	}
-	defer func() { err = errors.Join(err, rows.Close()) }()
+	// Where this is the first Close the row was read whole, and view may have had
+	// it: an error could change neither, and must not have the load repeated.
+	defer func() { _ = rows.Close() }()
 	if !rows.Next() {
-		if err := rows.Err(); err != nil {
+		if err := errors.Join(rows.Err(), rows.Close()); err != nil {
 			return 0, err
 		}
 		return 0, store.ErrNotFound
 	}
-	var seq, ts int64
+	var seq int64
+	var ts any
 	var class string
 	var state sql.RawBytes // the driver's own
 	if err := rows.Scan(&seq, &ts, &class, &state); err != nil {
@@ -364,10 +320,14 @@ func (s *Store) viewOnce(ctx context.Context, id string, highest int64, view fun
 	if class != "blob" && class != "text" {
 		return uint64(seq), fmt.Errorf("%w: sqlite: its state is of the storage class %s; wanted is blob or text", store.ErrCorrupt, class)
 	}
+	ms, ok := ts.(int64)
+	if !ok {
+		return uint64(seq), fmt.Errorf("%w: sqlite: its timestamp is %.40q; wanted is an integer", store.ErrCorrupt, fmt.Sprint(ts))
+	}
 	view(store.Snapshot{
 		PersistenceID: id,
 		SequenceNr:    uint64(seq),
-		Timestamp:     time.UnixMilli(ts).UTC(),
+		Timestamp:     time.UnixMilli(ms).UTC(),
 		State:         state[:len(state):len(state)],
 	})
 	return 0, nil

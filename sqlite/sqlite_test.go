@@ -50,7 +50,7 @@ func wantLatest(t *testing.T, s store.SnapshotStore, id string, nr uint64, state
 func TestSnapshotsAreThereAfterReopening(t *testing.T) {
 	// Paths are URIs on the way to SQLite, in which these characters mean something.
 	for _, name := range []string{"snapshots.db", "a b.db", "a?b=c.db", "a#b.db", "a%20b.db", "a%b.db", "a&b;c.db", "ä'\".db", "file:a.db", ":memory:.db"} {
-		path := filepath.Join(t.TempDir(), name)
+		path := "/" + filepath.Join(t.TempDir(), name) // two slashes mean a host in a URI
 		for nr := uint64(1); nr <= 3; nr++ {
 			s := openFile(t, path, sqlite.Options{})
 			if nr > 1 {
@@ -121,37 +121,65 @@ func TestFilesOfOtherProgramsOpen(t *testing.T) {
 	})
 }
 
+// TestStrangeRows reads what other programs can write into the table, which takes
+// values of any class (https://sqlite.org/datatype3.html).
 func TestStrangeRows(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "strange.db")
 	db := openFileDB(t, path)
 	mustExec(t, db, seedSchema)
-	mustExec(t, db, `INSERT INTO snapshots VALUES ('negative', -5, X'00', 0), ('number', 4, X'34', 0), ('number', 5, 42, 0), ('time', 1, X'00', 'yesterday'), ('', 1, X'00', 0)`)
+	mustExec(t, db, `INSERT INTO snapshots VALUES
+		('negative', -5, X'00', 0), ('', 1, X'00', 0), ('text seq', 'x', X'00', 0),
+		('real', 1.5, X'00', 0), ('real', 1, X'01', 0),
+		('number', 4, X'34', 0), ('number', 5, 42, 0),
+		('time', 1, X'00', 'yesterday'), ('fraction', 1, X'00', 1.5), ('far', 1, X'00', 9223372036854775807),
+		(CAST(X'61FF' AS TEXT), 1, X'00', 0)`)
+	// More than a page of ids that are no text; these stand behind all others.
+	mustExec(t, db, `WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i+1 FROM n WHERE i < 1299)
+		INSERT INTO snapshots SELECT X'62', i, X'00', 0 FROM n`)
 	s := openFile(t, path, sqlite.Options{})
 	closeStore(t, s)
-	if _, err := s.LoadLatest(t.Context(), "negative"); !errors.Is(err, store.ErrNotFound) {
-		t.Errorf("LoadLatest of a negative number: %v; want ErrNotFound", err)
+
+	for _, id := range []string{"negative", "text seq", "b"} {
+		if _, err := s.LoadLatest(t.Context(), id); !errors.Is(err, store.ErrNotFound) {
+			t.Errorf("LoadLatest(%q): %v; want ErrNotFound", id, err)
+		}
 	}
-	var named *store.Error
-	_, err := s.LoadLatest(t.Context(), "number")
-	if !errors.Is(err, store.ErrCorrupt) || !errors.As(err, &named) || named.SequenceNr != 5 {
-		t.Errorf("LoadLatest of a state that is an INTEGER: %v; want ErrCorrupt at 5", err)
+	wantLatest(t, s, "real", 1, "\x01")
+	wantLatest(t, s, "far", 1, "\x00")
+	for id, nr := range map[string]uint64{"number": 5, "time": 1, "fraction": 1} {
+		var named *store.Error
+		_, err := s.LoadLatest(t.Context(), id)
+		if !errors.Is(err, store.ErrCorrupt) || !errors.As(err, &named) || named.SequenceNr != nr {
+			t.Errorf("LoadLatest(%q): %v; want ErrCorrupt at %d", id, err, nr)
+		}
+		_, err = s.LoadBefore(t.Context(), id, 9)
+		if !errors.Is(err, store.ErrCorrupt) || !errors.As(err, &named) || named.SequenceNr != nr {
+			t.Errorf("LoadBefore(%q, 9): %v; want ErrCorrupt at %d", id, err, nr)
+		}
 	}
-	_, err = s.LoadBefore(t.Context(), "number", 9)
-	if !errors.Is(err, store.ErrCorrupt) || !errors.As(err, &named) || named.SequenceNr != 5 {
-		t.Errorf("LoadBefore of a state that is an INTEGER: %v; want ErrCorrupt at 5", err)
-	}
-	if _, err := s.LoadLatest(t.Context(), "time"); err == nil || errors.Is(err, store.ErrNotFound) {
-		t.Errorf("LoadLatest with a timestamp that is a TEXT: %v; want an error that is not ErrNotFound", err)
-	}
-	var ids []string
+	var listed []string
 	for info, err := range s.List(t.Context(), "") {
 		if err != nil {
 			t.Fatal(err)
 		}
-		ids = append(ids, info.PersistenceID)
+		listed = append(listed, fmt.Sprint(info.PersistenceID, "@", info.SequenceNr))
+		if len(listed) > 100 {
+			t.Fatalf("List goes on and on: %q", listed)
+		}
 	}
-	if got := strings.Join(ids, " "); got != "number number time" {
-		t.Errorf("List yielded %q", got)
+	if got, want := strings.Join(listed, " "), "far@1 fraction@1 number@5 number@4 real@1 time@1"; got != want {
+		t.Errorf("List yielded %q; want %q", got, want)
+	}
+
+	// And they are left alone.
+	for _, id := range []string{"negative", "real", "text seq"} {
+		if err := s.Delete(t.Context(), id, store.MaxSequenceNr); err != nil {
+			t.Error(err)
+		}
+	}
+	var left int
+	if err := db.QueryRow("SELECT count(*) FROM snapshots WHERE pid IN ('negative', 'real', 'text seq')").Scan(&left); err != nil || left != 3 {
+		t.Errorf("%d of 3 strange rows are left after a Delete, %v", left, err)
 	}
 }
 
@@ -173,7 +201,9 @@ func TestOpenRefuses(t *testing.T) {
 		"short file":      {func(t *testing.T, dir string) string { return file(t, dir, "x") }, sqlite.Options{}, "file is not a database", true},
 		"other columns": {database("CREATE TABLE snapshots (pid TEXT NOT NULL, seq TEXT NOT NULL, body BLOB, ts INTEGER NOT NULL, PRIMARY KEY (pid, seq))"), sqlite.Options{},
 			`Table "snapshots": it exists and is no table of snapshots: there is a column seq TEXT NOT NULL (2 in the primary key) instead of seq INTEGER NOT NULL (2 in the primary key), the column state BLOB NOT NULL is missing, there is a column body BLOB that is not known`, false},
-		"no key":          {database("CREATE TABLE snapshots (pid TEXT NOT NULL, seq INTEGER NOT NULL, state BLOB NOT NULL, ts INTEGER NOT NULL)"), sqlite.Options{}, "there is a column pid TEXT NOT NULL instead of pid TEXT NOT NULL (1 in the primary key)", false},
+		"no key": {database("CREATE TABLE snapshots (pid TEXT NOT NULL, seq INTEGER NOT NULL, state BLOB NOT NULL, ts INTEGER NOT NULL)"), sqlite.Options{}, "there is a column pid TEXT NOT NULL instead of pid TEXT NOT NULL (1 in the primary key)", false},
+		"collation": {database("CREATE TABLE snapshots (pid TEXT NOT NULL COLLATE NOCASE, seq INTEGER NOT NULL, state BLOB NOT NULL, ts INTEGER NOT NULL, PRIMARY KEY (pid, seq))"), sqlite.Options{},
+			"there is a column pid TEXT NOT NULL COLLATE NOCASE (1 in the primary key) instead of pid TEXT NOT NULL (1 in the primary key)", false},
 		"view":            {database("CREATE VIEW Snapshots AS SELECT 1"), sqlite.Options{}, "it is the name of a view", false},
 		"Table":           {snapshotsDB, sqlite.Options{Table: `a"b`}, `Table "a\"b"; allowed are a letter or _`, false},
 		"Table of SQLite": {snapshotsDB, sqlite.Options{Table: "SQLite_master"}, `Table "SQLite_master"; allowed are`, false},
@@ -192,6 +222,9 @@ func TestOpenRefuses(t *testing.T) {
 			}
 			if err == nil || !strings.Contains(err.Error(), c.says) || errors.Is(err, store.ErrInvalid) == c.plain {
 				t.Errorf("Open: %v\nwant an error that says %s, matching ErrInvalid: %v", err, c.says, !c.plain)
+			}
+			if strings.Count(fmt.Sprint(err), "sqlite:") != 1 {
+				t.Errorf("Open: %v\nwhich does not name the package, once", err)
 			}
 			if path != "" && reflect.ValueOf(c.opts).IsZero() && !strings.Contains(err.Error(), fmt.Sprintf("%q", path)) {
 				t.Errorf("Open: %v\nwhich does not name %q", err, path)
@@ -385,63 +418,6 @@ func TestTwoStoresOnOneFile(t *testing.T) {
 	}
 }
 
-// TestOneBadWriteFailsAlone gathers writes behind a lock, so that they share a
-// transaction, with one among them that a trigger refuses: in the mild way, and so
-// that it takes the transaction with it.
-func TestOneBadWriteFailsAlone(t *testing.T) {
-	for _, raise := range []string{"ABORT", "ROLLBACK"} {
-		t.Run(raise, func(t *testing.T) {
-			path := filepath.Join(t.TempDir(), "shared.db")
-			s := openFile(t, path, sqlite.Options{})
-			closeStore(t, s)
-			application := openFileDB(t, path)
-			mustExec(t, application, "CREATE TRIGGER refuse BEFORE INSERT ON snapshots WHEN NEW.pid = 'bad' BEGIN SELECT RAISE("+raise+", 'refused'); END")
-			save(t, s, "old", 1, "one")
-			tx, err := application.Begin()
-			if err != nil {
-				t.Fatal(err)
-			}
-			if _, err := tx.Exec("INSERT INTO snapshots VALUES ('a', 1, X'00', 0)"); err != nil {
-				t.Fatal(err)
-			}
-			var wg sync.WaitGroup
-			for i := range 8 {
-				wg.Go(func() {
-					switch i {
-					case 3:
-						err := s.Save(t.Context(), store.Snapshot{PersistenceID: "bad", SequenceNr: 1})
-						if err == nil || !strings.Contains(err.Error(), "refused") {
-							t.Errorf("the bad Save: %v; want the trigger's error", err)
-						}
-					case 4:
-						if err := s.Delete(t.Context(), "old", 1); err != nil {
-							t.Errorf("Delete beside a bad Save: %v", err)
-						}
-					default:
-						if err := s.Save(t.Context(), store.Snapshot{PersistenceID: fmt.Sprint("good-", i), SequenceNr: 1}); err != nil {
-							t.Errorf("Save beside a bad one: %v", err)
-						}
-					}
-				})
-			}
-			if err := tx.Commit(); err != nil {
-				t.Fatal(err)
-			}
-			wg.Wait()
-			for i := range 8 {
-				if i != 3 && i != 4 {
-					wantLatest(t, s, fmt.Sprint("good-", i), 1, "")
-				}
-			}
-			for _, gone := range []string{"bad", "old"} {
-				if _, err := s.LoadLatest(t.Context(), gone); !errors.Is(err, store.ErrNotFound) {
-					t.Errorf("LoadLatest(%q): %v; want ErrNotFound", gone, err)
-				}
-			}
-		})
-	}
-}
-
 func TestQueuedSaveWhoseContextEndsIsNotWritten(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "shared.db")
 	s := openFile(t, path, sqlite.Options{})
@@ -474,6 +450,44 @@ func TestQueuedSaveWhoseContextEndsIsNotWritten(t *testing.T) {
 		if _, err := s.LoadLatest(t.Context(), fmt.Sprint("queued-", i)); !errors.Is(err, store.ErrNotFound) {
 			t.Errorf("a Save whose context ended in the queue: LoadLatest: %v; want ErrNotFound", err)
 		}
+	}
+}
+
+// TestTwoProcesses opens one new file in several processes at once, and saves from
+// each.
+func TestTwoProcesses(t *testing.T) {
+	const variable = "SNAPSTACK_SQLITE_TEST_CHILD"
+	const saves = 50
+	if child := os.Getenv(variable); child != "" {
+		id, path, _ := strings.Cut(child, " ")
+		s := openFile(t, path, sqlite.Options{Keep: 10})
+		closeStore(t, s)
+		for nr := range uint64(saves) {
+			save(t, s, id, nr, fmt.Sprint(nr))
+			wantLatest(t, s, id, nr, fmt.Sprint(nr))
+		}
+		return
+	}
+	executable, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "shared.db")
+	var wg sync.WaitGroup
+	for i := range 4 {
+		wg.Go(func() {
+			cmd := exec.CommandContext(t.Context(), executable, "-test.run=^TestTwoProcesses$")
+			cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%d %s", variable, i, path))
+			if out, err := cmd.CombinedOutput(); err != nil {
+				t.Errorf("process %d: %v\n%s", i, err, out)
+			}
+		})
+	}
+	wg.Wait()
+	s := openFile(t, path, sqlite.Options{})
+	closeStore(t, s)
+	for i := range 4 {
+		wantLatest(t, s, fmt.Sprint(i), saves-1, fmt.Sprint(saves-1))
 	}
 }
 

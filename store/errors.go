@@ -21,7 +21,8 @@ var (
 	ErrTooLarge = errors.New("state too large")
 
 	// ErrCorrupt says that what is stored is not what was saved. The SequenceNr of
-	// the *Error around it is that of the corrupt snapshot.
+	// the *Error around it is that of the corrupt snapshot, or 0 where the damage is
+	// such that no number can be told.
 	ErrCorrupt = errors.New("snapshot corrupt")
 
 	// ErrClosed says that the store was closed before the call. Nothing was done.
@@ -61,6 +62,8 @@ func (e *Error) Error() string {
 		fmt.Fprintf(&b, " %s", quoteID(e.PersistenceID))
 	}
 	switch {
+	case e.Op == OpOpen, e.Op == OpList && e.SequenceNr == 0:
+		// It is about the store or a listing as a whole, also where that is corrupt.
 	case errors.Is(e.Err, ErrCorrupt), e.Op == OpSave:
 		fmt.Fprintf(&b, " at %d", e.SequenceNr)
 	case e.Op == OpLoadBefore:
