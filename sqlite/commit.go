@@ -2,7 +2,6 @@ package sqlite
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"slices"
@@ -40,9 +39,6 @@ type queue struct {
 	mu      sync.Mutex
 	waiting []*write
 	led     bool
-
-	// prepared are the statements of the kept connection, used by who leads.
-	prepared map[string]*sql.Stmt
 }
 
 // remove takes w out, and says whether it was still there.
@@ -62,14 +58,6 @@ func (q *queue) handOver() {
 	if q.led = len(q.waiting) > 0; q.led {
 		close(q.waiting[0].lead)
 	}
-}
-
-func (q *queue) closeStatements() error {
-	var err error
-	for _, stmt := range q.prepared {
-		err = errors.Join(err, stmt.Close())
-	}
-	return err
 }
 
 // submit gets w committed, together with what else waits. When it returns, nothing
@@ -117,9 +105,9 @@ func (s *Store) leadWith(ctx context.Context, w *write) {
 	q := &s.queue
 	defer q.handOver()
 
-	conn, err := s.writeConn(ctx)
+	conn, err := s.db.writer(ctx)
 	if err == nil {
-		defer s.releaseConn(conn, w)
+		defer conn.release()
 		err = s.begin(ctx, conn, w.queued)
 	}
 	if err != nil {
@@ -153,30 +141,14 @@ func (s *Store) leadWith(ctx context.Context, w *write) {
 	}
 }
 
-// writeConn returns the connection to write on.
-func (s *Store) writeConn(ctx context.Context) (*sql.Conn, error) {
-	if s.writer != nil {
-		return s.writer, nil
-	}
-	return s.db.Conn(ctx)
-}
-
-func (s *Store) releaseConn(conn *sql.Conn, w *write) {
-	if conn != s.writer {
-		// The writes on it are over; a connection that can't be given back is the
-		// pool's concern, and the next write takes another.
-		_ = conn.Close()
-	}
-}
-
 // begin begins a transaction with the write lock, so that it can't fail later
 // because another connection wrote since it read.
-func (s *Store) begin(ctx context.Context, conn *sql.Conn, since time.Time) error {
-	err := s.retryBusy(ctx, since, func() error { return s.exec(ctx, conn, "BEGIN IMMEDIATE") })
+func (s *Store) begin(ctx context.Context, conn writer, since time.Time) error {
+	err := s.retryBusy(ctx, since, func() error { return conn.exec(ctx, "BEGIN IMMEDIATE") })
 	if err != nil && ctx.Err() != nil {
 		// A BEGIN whose context ended may have taken effect all the same. Usually it
 		// has not, and SQLite says that there is nothing to roll back.
-		_ = s.exec(context.WithoutCancel(ctx), conn, "ROLLBACK")
+		_ = conn.exec(context.WithoutCancel(ctx), "ROLLBACK")
 	}
 	return err
 }
@@ -186,22 +158,22 @@ var errTransactionLost = errors.New("the transaction was rolled back")
 
 // commit carries the batch out in the transaction that was begun, and sets the
 // results.
-func (s *Store) commit(ctx context.Context, conn *sql.Conn, batch []*write) {
+func (s *Store) commit(ctx context.Context, conn writer, batch []*write) {
 	err := s.carryOut(ctx, conn, batch)
 	if err == nil {
 		// A COMMIT that readers keep waiting, as they can without WAL, may go on.
 		// After any other error nobody knows what is on the disk, so it is not tried
 		// again.
-		err = s.retryBusy(ctx, time.Now(), func() error { return s.exec(ctx, conn, "COMMIT") })
+		err = s.retryBusy(ctx, time.Now(), func() error { return conn.exec(ctx, "COMMIT") })
 		if err != nil {
-			err = s.rollback(ctx, conn, err)
+			err = rollback(ctx, conn, err)
 		}
 		for _, w := range batch {
 			w.err = err
 		}
 		return
 	}
-	err = s.rollback(ctx, conn, err)
+	err = rollback(ctx, conn, err)
 	switch {
 	case len(batch) > 1:
 		// One of them spoiled it, and nothing is stored. Each gets a transaction of
@@ -227,7 +199,7 @@ func (s *Store) commit(ctx context.Context, conn *sql.Conn, batch []*write) {
 }
 
 // commitAlone commits w in a transaction of its own.
-func (s *Store) commitAlone(ctx context.Context, conn *sql.Conn, w *write) {
+func (s *Store) commitAlone(ctx context.Context, conn writer, w *write) {
 	if w.err = s.begin(ctx, conn, time.Now()); w.err == nil {
 		s.commit(ctx, conn, []*write{w})
 	}
@@ -235,19 +207,19 @@ func (s *Store) commitAlone(ctx context.Context, conn *sql.Conn, w *write) {
 
 // carryOut runs the statements of the batch. It stops at the first write that
 // fails; a failed prune is noted and does not count.
-func (s *Store) carryOut(ctx context.Context, conn *sql.Conn, batch []*write) error {
+func (s *Store) carryOut(ctx context.Context, conn writer, batch []*write) error {
 	for _, w := range batch {
 		// Connections that share a cache lock each other out of a table, whoever
 		// holds the write lock (https://sqlite.org/sharedcache.html).
-		err := s.retryBusy(ctx, time.Now(), func() error { return s.exec(ctx, conn, w.statement, w.args...) })
+		err := s.retryBusy(ctx, time.Now(), func() error { return conn.exec(ctx, w.statement, w.args...) })
 		if err != nil {
 			return err
 		}
 		if w.prune == nil {
 			continue
 		}
-		w.pruneErr = s.retryBusy(ctx, time.Now(), func() error { return s.exec(ctx, conn, s.sql.prune, w.prune...) })
-		if w.pruneErr != nil && !s.inTransaction(ctx, conn) {
+		w.pruneErr = s.retryBusy(ctx, time.Now(), func() error { return conn.exec(ctx, s.sql.prune, w.prune...) })
+		if w.pruneErr != nil && !inTransaction(ctx, conn) {
 			return errTransactionLost
 		}
 	}
@@ -257,38 +229,17 @@ func (s *Store) carryOut(ctx context.Context, conn *sql.Conn, batch []*write) er
 // inTransaction says whether the transaction is still there after a statement
 // failed. SQLite ends it by itself after some errors, and would then commit every
 // further statement on its own.
-func (s *Store) inTransaction(ctx context.Context, conn *sql.Conn) bool {
+func inTransaction(ctx context.Context, conn writer) bool {
 	// A BEGIN fails within a transaction, and only there: it takes no lock yet.
-	return s.exec(ctx, conn, "BEGIN") != nil
+	return conn.exec(ctx, "BEGIN") != nil
 }
 
 // rollback ends the transaction that failed with err, which it returns.
-func (s *Store) rollback(ctx context.Context, conn *sql.Conn, err error) error {
+func rollback(ctx context.Context, conn writer, err error) error {
 	// SQLite rolls back by itself after some errors, and then says that there is no
 	// transaction. Where it can't, the next BEGIN fails and says so.
-	if rollbackErr := s.exec(ctx, conn, "ROLLBACK"); rollbackErr != nil {
+	if rollbackErr := conn.exec(ctx, "ROLLBACK"); rollbackErr != nil {
 		return fmt.Errorf("%w (and ROLLBACK: %v)", err, rollbackErr)
 	}
-	return err
-}
-
-// exec runs a statement, prepared where the connection is kept.
-func (s *Store) exec(ctx context.Context, conn *sql.Conn, statement string, args ...any) error {
-	if conn != s.writer {
-		_, err := conn.ExecContext(ctx, statement, args...)
-		return err
-	}
-	stmt := s.queue.prepared[statement]
-	if stmt == nil {
-		var err error
-		if stmt, err = conn.PrepareContext(ctx, statement); err != nil {
-			return err
-		}
-		if s.queue.prepared == nil {
-			s.queue.prepared = make(map[string]*sql.Stmt)
-		}
-		s.queue.prepared[statement] = stmt
-	}
-	_, err := stmt.ExecContext(ctx, args...)
 	return err
 }

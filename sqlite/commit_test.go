@@ -72,11 +72,26 @@ func openTest(t *testing.T, opts Options, rules ...string) *Store {
 		}
 	})
 	for _, rule := range rules {
-		if _, err := s.db.Exec(rule); err != nil {
+		if _, err := dbOf(s).Exec(rule); err != nil {
 			t.Fatal(err)
 		}
 	}
 	return s
+}
+
+// dbOf returns the database beneath s, for statements beside it.
+func dbOf(s *Store) *sql.DB {
+	if d, ok := s.db.(*owned); ok {
+		return d.db
+	}
+	return s.db.(*shared).db
+}
+
+// rawWriter runs use on the connection that s writes on.
+func rawWriter(s *Store, use func(driver any) error) error {
+	writer := <-s.db.(*owned).writers
+	defer writer.release()
+	return writer.conn.Raw(use)
 }
 
 func saver(t *testing.T, s *Store, id string, nr uint64) func() error {
@@ -89,7 +104,7 @@ func saver(t *testing.T, s *Store, id string, nr uint64) func() error {
 func rows(t *testing.T, s *Store, query string) string {
 	t.Helper()
 	var values sql.NullString
-	if err := s.db.QueryRow("SELECT group_concat(x, ' ') FROM (" + query + ")").Scan(&values); err != nil {
+	if err := dbOf(s).QueryRow("SELECT group_concat(x, ' ') FROM (" + query + ")").Scan(&values); err != nil {
 		t.Fatal(err)
 	}
 	return values.String
@@ -100,7 +115,7 @@ const stored = "SELECT pid || '@' || seq AS x FROM snapshots ORDER BY pid, seq"
 // onCommit has the store call hook before each commit.
 func onCommit(t *testing.T, s *Store, hook func()) {
 	t.Helper()
-	err := s.writer.Raw(func(driver any) error {
+	err := rawWriter(s, func(driver any) error {
 		driver.(modernc.HookRegisterer).RegisterCommitHook(func() int32 {
 			hook()
 			return 0
@@ -244,7 +259,10 @@ func TestOneBadWriteFailsAlone(t *testing.T) {
 				"INSERT INTO snapshots VALUES ('old', 1, X'', 0)",
 				"CREATE TRIGGER refuse BEFORE INSERT ON snapshots WHEN NEW.pid = 'bad' BEGIN SELECT RAISE("+raise+", 'refused'); END")
 			// 1 MB instead of the 1 GB that SQLite takes by default.
-			if _, err := modernc.Limit(s.writer, sqlite3.SQLITE_LIMIT_LENGTH, 1_000_000); err != nil {
+			writer := <-s.db.(*owned).writers
+			_, err := modernc.Limit(writer.conn, sqlite3.SQLITE_LIMIT_LENGTH, 1_000_000)
+			writer.release()
+			if err != nil {
 				t.Fatal(err)
 			}
 			errs := inOneBatch(s,
@@ -396,12 +414,12 @@ func TestCommitWaitsForReaders(t *testing.T) {
 func TestABatchWaitsOnce(t *testing.T) {
 	s := openTest(t, Options{BusyTimeout: 50 * time.Millisecond},
 		"CREATE TRIGGER refuse BEFORE INSERT ON snapshots WHEN NEW.pid = 'bad' BEGIN SELECT RAISE(ABORT, 'refused'); END")
-	other, err := s.db.Conn(t.Context())
+	other, err := dbOf(s).Conn(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer other.Close()
-	err = s.writer.Raw(func(driver any) error {
+	err = rawWriter(s, func(driver any) error {
 		driver.(modernc.HookRegisterer).RegisterRollbackHook(func() {
 			if _, err := other.ExecContext(t.Context(), "BEGIN IMMEDIATE"); err != nil {
 				t.Error(err)

@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"iter"
 	"math"
@@ -69,14 +70,16 @@ func (s *Store) page(ctx context.Context, within bool, id string, highest int64)
 		query, args = s.sql.listID, []any{id, highest, listPage}
 	}
 	err = s.retryBusy(ctx, time.Now(), func() error {
-		page, err = s.readPage(ctx, query, args)
-		return err
+		return s.db.read(ctx, func(conn *sql.Conn) error {
+			page, err = readPage(ctx, conn, query, args)
+			return err
+		})
 	})
 	return page, cause(ctx, err)
 }
 
-func (s *Store) readPage(ctx context.Context, query string, args []any) (page []store.Info, err error) {
-	rows, err := s.db.QueryContext(ctx, query, args...)
+func readPage(ctx context.Context, conn *sql.Conn, query string, args []any) (page []store.Info, err error) {
+	rows, err := conn.QueryContext(ctx, query, args...)
 	if err != nil {
 		return nil, err
 	}
