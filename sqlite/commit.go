@@ -14,6 +14,8 @@ type write struct {
 	queued    time.Time
 	statement string
 	args      []any
+	saves     bool  // a Save, not a Delete
+	bytes     int   // of its state
 	prune     []any // arguments of the prune that follows; nil for none
 
 	lead chan struct{} // closed when its caller is to lead
@@ -164,9 +166,11 @@ func (s *Store) commit(ctx context.Context, conn writer, batch []*write) {
 		// A COMMIT that readers keep waiting, as they can without WAL, may go on.
 		// After any other error nobody knows what is on the disk, so it is not tried
 		// again.
-		err = s.retryBusy(ctx, time.Now(), func() error { return conn.exec(ctx, "COMMIT") })
+		err = s.retryBusy(ctx, time.Time{}, func() error { return conn.exec(ctx, "COMMIT") })
 		if err != nil {
 			err = rollback(ctx, conn, err)
+		} else {
+			s.committed(batch)
 		}
 		for _, w := range batch {
 			w.err = err
@@ -198,9 +202,22 @@ func (s *Store) commit(ctx context.Context, conn writer, batch []*write) {
 	}
 }
 
+// committed notes a transaction that was committed.
+func (s *Store) committed(batch []*write) {
+	s.counters.committed(batch)
+	if s.checkpointer == nil {
+		return
+	}
+	var bytes int64
+	for _, w := range batch {
+		bytes += int64(w.bytes)
+	}
+	s.checkpointer.wrote(bytes, len(batch))
+}
+
 // commitAlone commits w in a transaction of its own.
 func (s *Store) commitAlone(ctx context.Context, conn writer, w *write) {
-	if w.err = s.begin(ctx, conn, time.Now()); w.err == nil {
+	if w.err = s.begin(ctx, conn, time.Time{}); w.err == nil {
 		s.commit(ctx, conn, []*write{w})
 	}
 }
@@ -211,14 +228,14 @@ func (s *Store) carryOut(ctx context.Context, conn writer, batch []*write) error
 	for _, w := range batch {
 		// Connections that share a cache lock each other out of a table, whoever
 		// holds the write lock (https://sqlite.org/sharedcache.html).
-		err := s.retryBusy(ctx, time.Now(), func() error { return conn.exec(ctx, w.statement, w.args...) })
+		err := s.retryBusy(ctx, time.Time{}, func() error { return conn.exec(ctx, w.statement, w.args...) })
 		if err != nil {
 			return err
 		}
 		if w.prune == nil {
 			continue
 		}
-		w.pruneErr = s.retryBusy(ctx, time.Now(), func() error { return conn.exec(ctx, s.sql.prune, w.prune...) })
+		w.pruneErr = s.retryBusy(ctx, time.Time{}, func() error { return conn.exec(ctx, s.sql.prune, w.prune...) })
 		if w.pruneErr != nil && !inTransaction(ctx, conn) {
 			return errTransactionLost
 		}

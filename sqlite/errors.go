@@ -15,8 +15,9 @@ import (
 const busyPoll = 2 * time.Millisecond
 
 // retryBusy makes call again while it fails because another connection holds a
-// lock, until BusyTimeout after since. SQLite's own busy timeout does not cover
-// every such failure, and on a shared database it may not be set.
+// lock, until BusyTimeout after since, or after the first failure where since is
+// zero. SQLite's own busy timeout does not cover every such failure, and is not set
+// on the connections of Open, nor always on a shared database.
 func (s *Store) retryBusy(ctx context.Context, since time.Time, call func() error) error {
 	for {
 		// Not every driver looks at a context before it begins.
@@ -24,7 +25,13 @@ func (s *Store) retryBusy(ctx context.Context, since time.Time, call func() erro
 			return err
 		}
 		err := call()
-		if !isBusy(err) || ctx.Err() != nil || time.Since(since) >= s.opts.BusyTimeout {
+		if !isBusy(err) || ctx.Err() != nil {
+			return err
+		}
+		if since.IsZero() {
+			since = time.Now()
+		}
+		if time.Since(since) >= s.opts.BusyTimeout {
 			return err
 		}
 		timer := time.NewTimer(busyPoll)

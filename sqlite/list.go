@@ -69,7 +69,7 @@ func (s *Store) page(ctx context.Context, within bool, id string, highest int64)
 	if within {
 		query, args = s.sql.listID, []any{id, highest, listPage}
 	}
-	err = s.retryBusy(ctx, time.Now(), func() error {
+	err = s.retryBusy(ctx, time.Time{}, func() error {
 		return s.db.read(ctx, func(conn *sql.Conn) error {
 			page, err = readPage(ctx, conn, query, args)
 			return err

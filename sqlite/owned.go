@@ -43,7 +43,7 @@ func newOwned(ctx context.Context, db *sql.DB, memory bool, texts statements) (*
 	d.writers = d.readers
 	var err error
 	if !memory {
-		db.SetMaxOpenConns(1 + n + maintainers)
+		db.SetMaxOpenConns(1 + n + 1 + maintainers) // the writer, readers, the checkpointer
 		db.SetMaxIdleConns(1)
 		d.writers = make(chan *connection, 1)
 		err = connect(ctx, db, d.writers)
@@ -77,8 +77,8 @@ func take(ctx context.Context, pool <-chan *connection) (*connection, error) {
 }
 
 func (d *owned) load(ctx context.Context, id string, highest int64, lend func(snap store.Snapshot, borrowed bool)) (at uint64, err error) {
-	var row [3]driver.Value // seq, ts, state
-	if err := d.loadRow(ctx, &row, id, highest); err != nil {
+	row, err := d.loadRow(ctx, id, highest)
+	if err != nil {
 		return 0, err
 	}
 	var class string
@@ -109,13 +109,13 @@ func (d *owned) load(ctx context.Context, id string, highest int64, lend func(sn
 	return 0, nil
 }
 
-func (d *owned) loadRow(ctx context.Context, row *[3]driver.Value, id string, highest int64) error {
+func (d *owned) loadRow(ctx context.Context, id string, highest int64) (row, error) {
 	c, err := take(ctx, d.readers)
 	if err != nil {
-		return err
+		return row{}, err
 	}
 	defer c.release()
-	return c.queryRow(ctx, d.texts.load, row[:], id, highest)
+	return c.queryRow(d.texts.load, id, highest)
 }
 
 func (d *owned) writer(ctx context.Context) (writer, error) {
@@ -165,28 +165,31 @@ type connection struct {
 	conn     *sql.Conn
 	home     chan<- *connection
 	prepared map[string]driver.Stmt // by their text
-	args     []driver.NamedValue    // kept for the next statement
+	args     []driver.NamedValue    // of the statement that runs
+	row      row                    // and its result
 }
+
+// A row is seq, ts and state.
+type row [3]driver.Value
 
 func (c *connection) release() { c.home <- c }
 
 // exec implements writer. It does not look at ctx: see owned.
-func (c *connection) exec(ctx context.Context, statement string, args ...any) error {
+func (c *connection) exec(_ context.Context, statement string, args ...any) error {
 	return c.run(statement, args, func(stmt driver.Stmt) error {
 		_, err := stmt.(driver.StmtExecContext).ExecContext(context.Background(), c.args)
 		return err
 	})
 }
 
-// queryRow reads the first row of a query, or returns ErrNotFound. It does not look
-// at ctx: see owned.
-func (c *connection) queryRow(ctx context.Context, query string, row []driver.Value, args ...any) error {
-	return c.run(query, args, func(stmt driver.Stmt) error {
+// queryRow reads the first row of a query, or returns ErrNotFound.
+func (c *connection) queryRow(query string, args ...any) (row, error) {
+	err := c.run(query, args, func(stmt driver.Stmt) error {
 		rows, err := stmt.(driver.StmtQueryContext).QueryContext(context.Background(), c.args)
 		if err != nil {
 			return err
 		}
-		err = rows.Next(row)
+		err = rows.Next(c.row[:])
 		if errors.Is(err, io.EOF) {
 			err = store.ErrNotFound
 		}
@@ -195,6 +198,9 @@ func (c *connection) queryRow(ctx context.Context, query string, row []driver.Va
 		}
 		return err
 	})
+	found := c.row
+	c.row = row{} // the state is the caller's
+	return found, err
 }
 
 // run calls call with the prepared statement, and its arguments in c.args.

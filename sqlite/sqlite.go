@@ -18,16 +18,16 @@ import (
 
 // Store is a store.SnapshotStore in a table of a SQLite database.
 type Store struct {
-	opts  Options
-	gate  store.Gate
-	db    database
-	sql   statements
-	queue queue
-}
+	opts     Options
+	gate     store.Gate
+	db       database
+	sql      statements
+	queue    queue
+	counters counters
 
-// maxState is what SQLite can ever take; mostly it is set to 1,000,000,000 and says
-// so itself. Drivers hand the length over as 32 bits and would cut off the rest.
-const maxState = math.MaxInt32
+	checkpointer *checkpointer // nil where there is no WAL that is the store's to look after
+	walPath      string        // empty where there is none
+}
 
 var (
 	_ store.SnapshotStore = (*Store)(nil)
@@ -51,12 +51,7 @@ func open(ctx context.Context, path string, opts Options) (*Store, error) {
 	if err := opts.complete(); err != nil {
 		return nil, err
 	}
-	if opts.JournalMode == "" {
-		opts.JournalMode = WAL
-	}
-	if opts.Synchronous == "" {
-		opts.Synchronous = Full
-	}
+	opts.completeForOpen()
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
@@ -71,6 +66,7 @@ func open(ctx context.Context, path string, opts Options) (*Store, error) {
 		// No statement waits for a lock in SQLite, where it would not see a context
 		// end: see owned.
 		"_busy_timeout": {"0"},
+		"_pragma":       {fmt.Sprintf("page_size(%d)", opts.PageSize)}, // for a new file; has to stand before the mode
 		"_journal_mode": {string(opts.JournalMode)},
 		"_synchronous":  {string(opts.Synchronous)},
 	}))
@@ -83,6 +79,9 @@ func open(ctx context.Context, path string, opts Options) (*Store, error) {
 	if err := s.start(ctx, db, memory); err != nil {
 		return nil, errors.Join(atPath(path, err), db.Close())
 	}
+	if s.checkpointer != nil {
+		s.walPath = path + "-wal"
+	}
 	return s, nil
 }
 
@@ -92,14 +91,27 @@ func (s *Store) start(ctx context.Context, db *sql.DB, memory bool) error {
 		return err
 	}
 	if !memory {
-		if err := s.retryBusy(ctx, time.Now(), func() error { return checkJournalMode(ctx, db, s.opts.JournalMode) }); err != nil {
+		if err := s.retryBusy(ctx, time.Time{}, func() error { return checkJournalMode(ctx, db, s.opts.JournalMode) }); err != nil {
 			return err
 		}
 	}
-	return s.retryBusy(ctx, time.Now(), func() (err error) {
-		s.db, err = newOwned(ctx, db, memory, s.sql)
+	var way *owned
+	err := s.retryBusy(ctx, time.Time{}, func() (err error) {
+		way, err = newOwned(ctx, db, memory, s.sql)
 		return err
 	})
+	if err != nil {
+		return err
+	}
+	s.db = way
+	if memory || s.opts.JournalMode != WAL {
+		return nil
+	}
+	s.checkpointer, err = newCheckpointer(ctx, way, s.opts.CheckpointBytes, &s.counters)
+	if err != nil {
+		return errors.Join(err, way.closeConnections())
+	}
+	return nil
 }
 
 // checkJournalMode returns an error where SQLite did not take the mode: a file
@@ -136,8 +148,8 @@ func share(ctx context.Context, db *sql.DB, opts Options) (*Store, error) {
 	if db == nil {
 		return nil, fmt.Errorf("%w db: nil", store.ErrInvalid)
 	}
-	if opts.JournalMode != "" || opts.Synchronous != "" {
-		return nil, fmt.Errorf("%w JournalMode %q, Synchronous %q; on a shared database they are the application's, and must be empty here", store.ErrInvalid, opts.JournalMode, opts.Synchronous)
+	if err := opts.checkForNew(); err != nil {
+		return nil, err
 	}
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -146,7 +158,7 @@ func share(ctx context.Context, db *sql.DB, opts Options) (*Store, error) {
 	if err := s.createTable(ctx, db); err != nil {
 		return nil, err
 	}
-	err := s.retryBusy(ctx, time.Now(), func() (err error) {
+	err := s.retryBusy(ctx, time.Time{}, func() (err error) {
 		s.db, err = newShared(ctx, db, s.sql.loadClass)
 		return err
 	})
@@ -161,7 +173,7 @@ func newStore(opts Options) *Store {
 }
 
 func (s *Store) createTable(ctx context.Context, db *sql.DB) error {
-	return s.retryBusy(ctx, time.Now(), func() error { return createTable(ctx, db, s.opts.Table) })
+	return s.retryBusy(ctx, time.Time{}, func() error { return createTable(ctx, db, s.opts.Table) })
 }
 
 // Save implements store.SnapshotStore. When it returns nil the snapshot is
@@ -179,13 +191,14 @@ func (s *Store) save(ctx context.Context, snap store.Snapshot) error {
 		return err
 	}
 	state := snap.State
-	if len(state) > maxState {
-		return fmt.Errorf("%w: sqlite: %d bytes; SQLite takes at most %d", store.ErrTooLarge, len(state), maxState)
+	if len(state) > s.opts.MaxStateBytes {
+		return fmt.Errorf("%w: sqlite: %d bytes; MaxStateBytes is %d", store.ErrTooLarge, len(state), s.opts.MaxStateBytes)
 	}
 	if state == nil {
 		state = []byte{} // nil is NULL in SQL
 	}
 	w := newWrite(s.sql.save, snap.PersistenceID, int64(snap.SequenceNr), state, store.SaveTime(snap.Timestamp, s.opts.Now).UnixMilli())
+	w.saves, w.bytes = true, len(state)
 	if s.opts.Keep > 0 {
 		w.prune = []any{snap.PersistenceID, snap.PersistenceID, int64(snap.SequenceNr), int64(s.opts.Keep)}
 	}
@@ -264,16 +277,22 @@ func (s *Store) load(ctx context.Context, id string, below uint64, lend func(sna
 		return 0, store.ErrNotFound
 	}
 	highest := int64(min(below-1, store.MaxSequenceNr))
-	err = s.retryBusy(ctx, time.Now(), func() error {
+	err = s.retryBusy(ctx, time.Time{}, func() error {
 		at, err = s.db.load(ctx, id, highest, lend)
 		return err
 	})
 	return at, cause(ctx, err)
 }
 
-// Close implements store.SnapshotStore. It leaves a database given to New open.
+// Close implements store.SnapshotStore. It moves what is in the WAL to the file; where
+// no other connection has the file open the WAL is gone then. An error of that is
+// returned, and loses nothing: who opens the file next finds the WAL. Close leaves a database given to New open.
 func (s *Store) Close() error {
 	return s.gate.Close(func() error {
-		return store.Wrap(store.OpClose, "", 0, s.db.close())
+		var err error
+		if s.checkpointer != nil {
+			err = s.checkpointer.close()
+		}
+		return store.Wrap(store.OpClose, "", 0, errors.Join(err, s.db.close()))
 	})
 }
