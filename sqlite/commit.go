@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 	"sync"
 	"time"
@@ -41,6 +42,7 @@ type queue struct {
 	mu      sync.Mutex
 	waiting []*write
 	led     bool
+	batch   int // how many writes the last commit held
 }
 
 // remove takes w out, and says whether it was still there.
@@ -51,6 +53,23 @@ func (q *queue) remove(w *write) bool {
 	}
 	q.waiting = slices.Delete(q.waiting, at, at+1)
 	return true
+}
+
+// gather lets those queue up whom the commit before this one has let go, until as
+// many are there again or no more come. The first of them would commit alone otherwise, while all others
+// wait for it, again and again. It does not sleep: where nobody comes it is over at
+// once, and after a commit of one write nobody is expected.
+func (q *queue) gather() {
+	for before := 0; ; {
+		q.mu.Lock()
+		now, expected := len(q.waiting), q.batch
+		q.mu.Unlock()
+		if now >= expected || now == before {
+			return
+		}
+		before = now
+		runtime.Gosched()
+	}
 }
 
 // handOver ends a lead: the first in the queue takes it, or nobody does.
@@ -106,6 +125,7 @@ func (s *Store) submit(ctx context.Context, w *write) error {
 func (s *Store) leadWith(ctx context.Context, w *write) {
 	q := &s.queue
 	defer q.handOver()
+	q.gather()
 
 	conn, err := s.db.writer(ctx)
 	if err == nil {
@@ -134,6 +154,7 @@ func (s *Store) leadWith(ctx context.Context, w *write) {
 	q.mu.Lock()
 	batch := q.waiting
 	q.waiting = nil
+	q.batch = len(batch)
 	q.mu.Unlock()
 	// From here on the writes of others depend on this: it must not end with the
 	// context of whoever happens to lead.
