@@ -59,7 +59,7 @@ func statementsFor(table string) statements {
 		// SQLite knows the length of a blob without reading it.
 		listID:   infos + table + " WHERE pid = ? AND seq BETWEEN 0 AND ? AND typeof(seq) = 'integer' ORDER BY seq DESC LIMIT ?",
 		listRest: infos + table + " WHERE pid > ? AND seq >= 0 AND typeof(pid) = 'text' AND typeof(seq) = 'integer' ORDER BY pid, seq DESC LIMIT ?",
-		check:    "SELECT pid, seq, ts, typeof(state), state FROM " + table,
+		check:    "SELECT typeof(pid), pid, typeof(seq), seq, ts, typeof(state), state FROM " + table,
 	}
 }
 

@@ -56,6 +56,12 @@ func isTooBig(err error) bool {
 	return err != nil && strings.Contains(err.Error(), "string or blob too big")
 }
 
+// isDamage matches SQLITE_CORRUPT and SQLITE_NOTADB.
+func isDamage(err error) bool {
+	return err != nil && (strings.Contains(err.Error(), "disk image is malformed") || strings.Contains(err.Error(), "malformed database schema") ||
+		strings.Contains(err.Error(), "file is not a database"))
+}
+
 // cause returns err in the terms of the contract. Once ctx has ended, whatever the
 // driver says about it matches ctx.Err().
 func cause(ctx context.Context, err error) error {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"math"
 	"net/url"
+	"os"
 	"strings"
 	"time"
 
@@ -27,6 +28,8 @@ type Store struct {
 
 	checkpointer *checkpointer // nil where there is no WAL that is the store's to look after
 	walPath      string        // empty where there is none
+
+	fsync func(*os.File) error // (*os.File).Sync, but for tests
 }
 
 var (
@@ -169,7 +172,7 @@ func share(ctx context.Context, db *sql.DB, opts Options) (*Store, error) {
 }
 
 func newStore(opts Options) *Store {
-	return &Store{opts: opts, sql: statementsFor(`"` + opts.Table + `"`)}
+	return &Store{opts: opts, sql: statementsFor(`"` + opts.Table + `"`), fsync: (*os.File).Sync}
 }
 
 func (s *Store) createTable(ctx context.Context, db *sql.DB) error {

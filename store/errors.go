@@ -37,6 +37,8 @@ const (
 	OpDelete     = "delete"
 	OpList       = "list"
 	OpPrune      = "prune" // the part of a Save that obeys Keep; only OnPruneError sees it
+	OpBackup     = "backup"
+	OpCheck      = "check"
 	OpClose      = "close"
 )
 
@@ -61,7 +63,7 @@ func (e *Error) Error() string {
 		fmt.Fprintf(&b, " %s", quoteID(e.PersistenceID))
 	}
 	switch {
-	case errors.Is(e.Err, ErrCorrupt), e.Op == OpSave:
+	case errors.Is(e.Err, ErrCorrupt) && e.PersistenceID != "", e.Op == OpSave:
 		fmt.Fprintf(&b, " at %d", e.SequenceNr)
 	case e.Op == OpLoadBefore:
 		fmt.Fprintf(&b, " below %d", e.SequenceNr)
