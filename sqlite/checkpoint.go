@@ -183,6 +183,9 @@ type wal struct {
 // walCheckpoint runs a checkpoint: see https://sqlite.org/pragma.html#pragma_wal_checkpoint.
 func walCheckpoint(c *connection, mode string) (wal, error) {
 	row, err := c.queryRow("PRAGMA wal_checkpoint(" + mode + ")")
+	if isBusy(err) {
+		return wal{busy: true}, nil
+	}
 	if err != nil {
 		return wal{}, fmt.Errorf("checkpoint: %w", err)
 	}

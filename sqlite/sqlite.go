@@ -110,7 +110,10 @@ func (s *Store) start(ctx context.Context, db *sql.DB, memory bool) error {
 	if memory || s.opts.JournalMode != WAL {
 		return nil
 	}
-	s.checkpointer, err = newCheckpointer(ctx, way, s.opts.CheckpointBytes, &s.counters)
+	err = s.retryBusy(ctx, time.Time{}, func() (err error) {
+		s.checkpointer, err = newCheckpointer(ctx, way, s.opts.CheckpointBytes, &s.counters)
+		return err
+	})
 	if err != nil {
 		return errors.Join(err, way.closeConnections())
 	}
