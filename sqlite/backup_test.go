@@ -121,6 +121,10 @@ func TestBackupIsOfOneMoment(t *testing.T) {
 
 func TestBackupOverwritesNothing(t *testing.T) {
 	s := openTest(t, Options{})
+	s.fsync = func(*os.File) error {
+		t.Error("a backup was written before it was looked whether it can be")
+		return nil
+	}
 	dir := t.TempDir()
 	path := filepath.Join(dir, "precious")
 	if err := os.WriteFile(path, nil, 0o600); err != nil { // also where it is empty

@@ -154,6 +154,47 @@ func TestAFailingCheckpointLosesNothing(t *testing.T) {
 	}
 }
 
+// TestCloseWaitsForACheckpoint closes the store while a checkpoint is at it.
+func TestCloseWaitsForACheckpoint(t *testing.T) {
+	s, err := Open(t.Context(), filepath.Join(t.TempDir(), "snapshots.db"), Options{CheckpointBytes: 1 << 20})
+	if err != nil {
+		t.Fatal(err)
+	}
+	begun, goOn := make(chan struct{}), make(chan struct{})
+	var once sync.Once
+	err = s.checkpointer.conn.conn.Raw(func(driver any) error {
+		return driver.(modernc.AuthorizerRegisterer).RegisterAuthorizer(
+			func(modernc.AuthorizerActionCode, string, string, string, string) modernc.AuthorizerReturnCode {
+				once.Do(func() { close(begun) })
+				<-goOn
+				return modernc.AuthorizerOK
+			})
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	saveLarge(t, s, 2)
+	<-begun
+	saveLarge(t, s, 2) // which do not wait for it
+	closed := make(chan error, 1)
+	go func() { closed <- s.Close() }()
+	for range 1000 {
+		runtime.Gosched()
+	}
+	if len(closed) > 0 {
+		t.Error("Close returned while a checkpoint was running")
+	}
+	close(goOn)
+	if err := <-closed; err != nil {
+		t.Error(err)
+	}
+	select {
+	case <-s.checkpointer.done:
+	default:
+		t.Error("the goroutine outlives Close")
+	}
+}
+
 // TestNoCheckpointerWithoutAWAL opens what has no WAL to look after.
 func TestNoCheckpointerWithoutAWAL(t *testing.T) {
 	file, err := Open(t.Context(), filepath.Join(t.TempDir(), "snapshots.db"), Options{JournalMode: Persist})

@@ -211,11 +211,13 @@ func TestLoadsWaitForAConnection(t *testing.T) {
 		taken = append(taken, <-d.readers)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
+	waiting := make(chan struct{})
 	loaded := make(chan error, 1)
 	go func() {
-		_, err := s.LoadLatest(ctx, "a")
+		_, err := s.LoadLatest(&watched{Context: ctx, waits: func() { close(waiting) }}, "a")
 		loaded <- err
 	}()
+	<-waiting
 	cancel()
 	if err := <-loaded; !errors.Is(err, context.Canceled) {
 		t.Errorf("a load whose context ends while it waits for a connection: %v; want Canceled", err)
@@ -226,6 +228,17 @@ func TestLoadsWaitForAConnection(t *testing.T) {
 	if _, err := s.LoadLatest(t.Context(), "a"); !errors.Is(err, store.ErrNotFound) {
 		t.Errorf("a load when there are connections again: %v; want ErrNotFound", err)
 	}
+}
+
+// watched is a context that tells when somebody waits for its end.
+type watched struct {
+	context.Context
+	waits func()
+}
+
+func (w *watched) Done() <-chan struct{} {
+	w.waits()
+	return w.Context.Done()
 }
 
 // TestStatesAreTheCallers relies on a state for itself as long as the store is used,
