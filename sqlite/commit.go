@@ -2,9 +2,9 @@ package sqlite
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -16,6 +16,8 @@ type write struct {
 	queued    time.Time
 	statement string
 	args      []any
+	saves     bool  // a Save, not a Delete
+	bytes     int   // of its state
 	prune     []any // arguments of the prune that follows; nil for none
 
 	lead chan struct{} // closed when its caller is to lead
@@ -41,9 +43,7 @@ type queue struct {
 	mu      sync.Mutex
 	waiting []*write
 	led     bool
-
-	// prepared are the statements of the kept connection, used by who leads.
-	prepared map[string]*sql.Stmt
+	batch   int // how many writes the last commit held
 }
 
 // remove takes w out, and says whether it was still there.
@@ -56,6 +56,23 @@ func (q *queue) remove(w *write) bool {
 	return true
 }
 
+// gather lets those queue up whom the commit before this one has let go, until as
+// many are there again or no more come. The first of them would commit alone otherwise, while all others
+// wait for it, again and again. It does not sleep: where nobody comes it is over at
+// once, and after a commit of one write nobody is expected.
+func (q *queue) gather() {
+	for before := 0; ; {
+		q.mu.Lock()
+		now, expected := len(q.waiting), q.batch
+		q.mu.Unlock()
+		if now >= expected || now == before {
+			return
+		}
+		before = now
+		runtime.Gosched()
+	}
+}
+
 // handOver ends a lead: the first in the queue takes it, or nobody does.
 func (q *queue) handOver() {
 	q.mu.Lock()
@@ -63,14 +80,6 @@ func (q *queue) handOver() {
 	if q.led = len(q.waiting) > 0; q.led {
 		close(q.waiting[0].lead)
 	}
-}
-
-func (q *queue) closeStatements() error {
-	var err error
-	for _, stmt := range q.prepared {
-		err = errors.Join(err, stmt.Close())
-	}
-	return err
 }
 
 // submit gets w committed, together with what else waits. When it returns, nothing
@@ -117,10 +126,11 @@ func (s *Store) submit(ctx context.Context, w *write) error {
 func (s *Store) leadWith(ctx context.Context, w *write) {
 	q := &s.queue
 	defer q.handOver()
+	q.gather()
 
-	conn, err := s.writeConn(ctx)
+	conn, err := s.db.writer(ctx)
 	if err == nil {
-		defer s.releaseConn(conn, w)
+		defer conn.release()
 		err = s.begin(ctx, conn, w.queued)
 	}
 	if err != nil {
@@ -145,6 +155,7 @@ func (s *Store) leadWith(ctx context.Context, w *write) {
 	q.mu.Lock()
 	batch := q.waiting
 	q.waiting = nil
+	q.batch = len(batch)
 	q.mu.Unlock()
 	// From here on the writes of others depend on this: it must not end with the
 	// context of whoever happens to lead.
@@ -154,30 +165,14 @@ func (s *Store) leadWith(ctx context.Context, w *write) {
 	}
 }
 
-// writeConn returns the connection to write on.
-func (s *Store) writeConn(ctx context.Context) (*sql.Conn, error) {
-	if s.writer != nil {
-		return s.writer, nil
-	}
-	return s.db.Conn(ctx)
-}
-
-func (s *Store) releaseConn(conn *sql.Conn, w *write) {
-	if conn != s.writer {
-		// The writes on it are over; a connection that can't be given back is the
-		// pool's concern, and the next write takes another.
-		_ = conn.Close()
-	}
-}
-
 // begin begins a transaction with the write lock, so that it can't fail later
 // because another connection wrote since it read.
-func (s *Store) begin(ctx context.Context, conn *sql.Conn, since time.Time) error {
-	err := s.retryBusy(ctx, since, func() error { return s.exec(ctx, conn, "BEGIN IMMEDIATE") })
+func (s *Store) begin(ctx context.Context, conn writer, since time.Time) error {
+	err := s.retryBusy(ctx, since, func() error { return conn.exec(ctx, "BEGIN IMMEDIATE") })
 	if err != nil && ctx.Err() != nil {
 		// A BEGIN whose context ended may have taken effect all the same. Usually it
 		// has not, and SQLite says that there is nothing to roll back.
-		_ = s.exec(context.WithoutCancel(ctx), conn, "ROLLBACK")
+		_ = conn.exec(context.WithoutCancel(ctx), "ROLLBACK")
 	}
 	return err
 }
@@ -187,22 +182,24 @@ var errTransactionLost = errors.New("the transaction was rolled back")
 
 // commit carries the batch out in the transaction that was begun, and sets the
 // results.
-func (s *Store) commit(ctx context.Context, conn *sql.Conn, batch []*write) {
+func (s *Store) commit(ctx context.Context, conn writer, batch []*write) {
 	err := s.carryOut(ctx, conn, batch)
 	if err == nil {
 		// A COMMIT that readers keep waiting, as they can without WAL, may go on.
 		// After any other error nobody knows what is on the disk, so it is not tried
 		// again.
-		err = s.retryBusy(ctx, time.Now(), func() error { return s.exec(ctx, conn, "COMMIT") })
+		err = s.retryBusy(ctx, time.Time{}, func() error { return conn.exec(ctx, "COMMIT") })
 		if err != nil {
-			err = s.rollback(ctx, conn, err)
+			err = rollback(ctx, conn, err)
+		} else {
+			s.committed(batch)
 		}
 		for _, w := range batch {
 			w.err = err
 		}
 		return
 	}
-	err = s.rollback(ctx, conn, err)
+	err = rollback(ctx, conn, err)
 	switch {
 	case len(batch) > 1:
 		// One of them spoiled it, and nothing is stored. Each gets a transaction of
@@ -227,28 +224,41 @@ func (s *Store) commit(ctx context.Context, conn *sql.Conn, batch []*write) {
 	}
 }
 
+// committed notes a transaction that was committed.
+func (s *Store) committed(batch []*write) {
+	s.counters.committed(batch)
+	if s.checkpointer == nil {
+		return
+	}
+	var bytes int64
+	for _, w := range batch {
+		bytes += int64(w.bytes)
+	}
+	s.checkpointer.wrote(bytes, len(batch))
+}
+
 // commitAlone commits w in a transaction of its own.
-func (s *Store) commitAlone(ctx context.Context, conn *sql.Conn, w *write) {
-	if w.err = s.begin(ctx, conn, time.Now()); w.err == nil {
+func (s *Store) commitAlone(ctx context.Context, conn writer, w *write) {
+	if w.err = s.begin(ctx, conn, time.Time{}); w.err == nil {
 		s.commit(ctx, conn, []*write{w})
 	}
 }
 
 // carryOut runs the statements of the batch. It stops at the first write that
 // fails; a failed prune is noted and does not count.
-func (s *Store) carryOut(ctx context.Context, conn *sql.Conn, batch []*write) error {
+func (s *Store) carryOut(ctx context.Context, conn writer, batch []*write) error {
 	for _, w := range batch {
 		// Connections that share a cache lock each other out of a table, whoever
 		// holds the write lock (https://sqlite.org/sharedcache.html).
-		err := s.retryBusy(ctx, time.Now(), func() error { return s.exec(ctx, conn, w.statement, w.args...) })
+		err := s.retryBusy(ctx, time.Time{}, func() error { return conn.exec(ctx, w.statement, w.args...) })
 		if err != nil {
 			return err
 		}
 		if w.prune == nil {
 			continue
 		}
-		w.pruneErr = s.retryBusy(ctx, time.Now(), func() error { return s.exec(ctx, conn, s.sql.prune, w.prune...) })
-		if w.pruneErr != nil && !s.inTransaction(ctx, conn) {
+		w.pruneErr = s.retryBusy(ctx, time.Time{}, func() error { return conn.exec(ctx, s.sql.prune, w.prune...) })
+		if w.pruneErr != nil && !inTransaction(ctx, conn) {
 			return errTransactionLost
 		}
 	}
@@ -258,40 +268,19 @@ func (s *Store) carryOut(ctx context.Context, conn *sql.Conn, batch []*write) er
 // inTransaction says whether the transaction is still there after a statement
 // failed. SQLite ends it by itself after some errors, and would then commit every
 // further statement on its own.
-func (s *Store) inTransaction(ctx context.Context, conn *sql.Conn) bool {
+func inTransaction(ctx context.Context, conn writer) bool {
 	// A BEGIN fails within a transaction, and only there: it takes no lock yet.
-	return s.exec(ctx, conn, "BEGIN") != nil
+	return conn.exec(ctx, "BEGIN") != nil
 }
 
 // rollback ends the transaction that failed with err, which it returns.
-func (s *Store) rollback(ctx context.Context, conn *sql.Conn, err error) error {
+func rollback(ctx context.Context, conn writer, err error) error {
 	// SQLite rolls back by itself after some errors, a full disk for one, and then
 	// says that there is no transaction: which is what is wanted. Where it can't, the
 	// next BEGIN fails and says so.
-	rollbackErr := s.exec(ctx, conn, "ROLLBACK")
+	rollbackErr := conn.exec(ctx, "ROLLBACK")
 	if rollbackErr != nil && !strings.Contains(rollbackErr.Error(), "no transaction is active") {
 		return fmt.Errorf("%w (and ROLLBACK: %v)", err, rollbackErr)
 	}
-	return err
-}
-
-// exec runs a statement, prepared where the connection is kept.
-func (s *Store) exec(ctx context.Context, conn *sql.Conn, statement string, args ...any) error {
-	if conn != s.writer {
-		_, err := conn.ExecContext(ctx, statement, args...)
-		return err
-	}
-	stmt := s.queue.prepared[statement]
-	if stmt == nil {
-		var err error
-		if stmt, err = conn.PrepareContext(ctx, statement); err != nil {
-			return err
-		}
-		if s.queue.prepared == nil {
-			s.queue.prepared = make(map[string]*sql.Stmt)
-		}
-		s.queue.prepared[statement] = stmt
-	}
-	_, err := stmt.ExecContext(ctx, args...)
 	return err
 }

@@ -1,12 +1,14 @@
 package sqlite
 
 import (
+	"bytes"
 	"context"
 	"database/sql"
 	"errors"
 	"fmt"
 	"path/filepath"
 	"runtime"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"testing"
@@ -72,11 +74,26 @@ func openTest(t *testing.T, opts Options, rules ...string) *Store {
 		}
 	})
 	for _, rule := range rules {
-		if _, err := s.db.Exec(rule); err != nil {
+		if _, err := dbOf(s).Exec(rule); err != nil {
 			t.Fatal(err)
 		}
 	}
 	return s
+}
+
+// dbOf returns the database beneath s, for statements beside it.
+func dbOf(s *Store) *sql.DB {
+	if d, ok := s.db.(*owned); ok {
+		return d.db
+	}
+	return s.db.(*shared).db
+}
+
+// rawWriter runs use on the connection that s writes on.
+func rawWriter(s *Store, use func(driver any) error) error {
+	writer := <-s.db.(*owned).writers
+	defer writer.release()
+	return writer.conn.Raw(use)
 }
 
 func saver(t *testing.T, s *Store, id string, nr uint64) func() error {
@@ -89,7 +106,7 @@ func saver(t *testing.T, s *Store, id string, nr uint64) func() error {
 func rows(t *testing.T, s *Store, query string) string {
 	t.Helper()
 	var values sql.NullString
-	if err := s.db.QueryRow("SELECT group_concat(x, ' ') FROM (" + query + ")").Scan(&values); err != nil {
+	if err := dbOf(s).QueryRow("SELECT group_concat(x, ' ') FROM (" + query + ")").Scan(&values); err != nil {
 		t.Fatal(err)
 	}
 	return values.String
@@ -100,7 +117,7 @@ const stored = "SELECT pid || '@' || seq AS x FROM snapshots ORDER BY pid, seq"
 // onCommit has the store call hook before each commit.
 func onCommit(t *testing.T, s *Store, hook func()) {
 	t.Helper()
-	err := s.writer.Raw(func(driver any) error {
+	err := rawWriter(s, func(driver any) error {
 		driver.(modernc.HookRegisterer).RegisterCommitHook(func() int32 {
 			hook()
 			return 0
@@ -132,6 +149,159 @@ func TestABatchIsOneCommitInOrderOfArrival(t *testing.T) {
 	}
 	if commits != 1 {
 		t.Errorf("4 calls that waited together made %d commits; want 1", commits)
+	}
+}
+
+// TestALoneSaveIsCommittedByItsCaller looks at the stack of the commit: nothing was
+// handed to another goroutine, and the transaction has its prune in it.
+func TestALoneSaveIsCommittedByItsCaller(t *testing.T) {
+	s := openTest(t, Options{Keep: 1})
+	var stacks []string
+	onCommit(t, s, func() { stacks = append(stacks, string(debug.Stack())) })
+	for nr := range uint64(3) {
+		if err := saver(t, s, "a", nr)(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(stacks) != 3 {
+		t.Fatalf("3 saves, two of which prune, made %d commits; want 3", len(stacks))
+	}
+	for _, stack := range stacks {
+		if !strings.Contains(stack, "TestALoneSaveIsCommittedByItsCaller(") {
+			t.Errorf("a lone Save was committed by another goroutine:\n%s", stack)
+		}
+	}
+	if got := rows(t, s, stored); got != "a@2" {
+		t.Errorf("stored are %q; want a@2", got)
+	}
+}
+
+// TestLoadsDoNotWaitForTheWriter loads while a commit is held up.
+func TestLoadsDoNotWaitForTheWriter(t *testing.T) {
+	s := openTest(t, Options{})
+	if err := saver(t, s, "a", 1)(); err != nil {
+		t.Fatal(err)
+	}
+	begun, goOn := make(chan struct{}), make(chan struct{})
+	onCommit(t, s, func() {
+		close(begun)
+		<-goOn
+	})
+	saved := make(chan error, 1)
+	go func() { saved <- saver(t, s, "a", 2)() }()
+	<-begun
+	for range 100 { // more often than there are connections
+		if snap, err := s.LoadLatest(t.Context(), "a"); err != nil || snap.SequenceNr != 1 {
+			t.Errorf("a load beside a commit: %d, %v; want what was there before", snap.SequenceNr, err)
+		}
+	}
+	close(goOn)
+	if err := <-saved; err != nil {
+		t.Error(err)
+	}
+}
+
+// TestLoadsWaitForAConnection takes all connections, and ends the context of who waits
+// for one.
+func TestLoadsWaitForAConnection(t *testing.T) {
+	s := openTest(t, Options{})
+	d := s.db.(*owned)
+	var taken []*connection
+	for range cap(d.readers) {
+		taken = append(taken, <-d.readers)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	waiting := make(chan struct{})
+	loaded := make(chan error, 1)
+	go func() {
+		_, err := s.LoadLatest(&watched{Context: ctx, waits: func() { close(waiting) }}, "a")
+		loaded <- err
+	}()
+	<-waiting
+	cancel()
+	if err := <-loaded; !errors.Is(err, context.Canceled) {
+		t.Errorf("a load whose context ends while it waits for a connection: %v; want Canceled", err)
+	}
+	for _, c := range taken {
+		c.release()
+	}
+	if _, err := s.LoadLatest(t.Context(), "a"); !errors.Is(err, store.ErrNotFound) {
+		t.Errorf("a load when there are connections again: %v; want ErrNotFound", err)
+	}
+}
+
+// watched is a context that tells when somebody waits for its end.
+type watched struct {
+	context.Context
+	waits func()
+}
+
+func (w *watched) Done() <-chan struct{} {
+	w.waits()
+	return w.Context.Done()
+}
+
+// TestStatesAreTheCallers relies on a state for itself as long as the store is used,
+// which owned.load takes for granted of the driver.
+func TestStatesAreTheCallers(t *testing.T) {
+	s := openTest(t, Options{})
+	d := s.db.(*owned)
+	for cap(d.readers) > 1 && len(d.readers) > 1 {
+		defer (<-d.readers).release() // all loads on one connection
+	}
+	var loaded []store.Snapshot
+	for nr := range uint64(50) {
+		state := bytes.Repeat([]byte{byte(nr)}, 100+int(nr)*997)
+		if err := s.Save(t.Context(), store.Snapshot{PersistenceID: "a", SequenceNr: nr, State: state}); err != nil {
+			t.Fatal(err)
+		}
+		snap, err := s.LoadLatest(t.Context(), "a")
+		if err != nil {
+			t.Fatal(err)
+		}
+		loaded = append(loaded, snap)
+	}
+	for nr, snap := range loaded {
+		if want := bytes.Repeat([]byte{byte(nr)}, 100+nr*997); !bytes.Equal(snap.State, want) {
+			t.Errorf("the state loaded at %d is no longer what it was", nr)
+		}
+	}
+}
+
+// TestStats counts what is known to have happened.
+func TestStats(t *testing.T) {
+	for name, open := range ways {
+		t.Run(name, func(t *testing.T) {
+			s := open(t)
+			if got, want := s.Stats().MeanBatch(), 0.0; got != want {
+				t.Errorf("MeanBatch of nothing: %v; want 0", got)
+			}
+			s.opts.Keep = 1
+			if name != "Memory" {
+				if _, err := dbOf(s).Exec("CREATE TRIGGER refuse BEFORE DELETE ON snapshots WHEN OLD.pid = 'stays' BEGIN SELECT RAISE(ABORT, 'not now'); END"); err != nil {
+					t.Fatal(err)
+				}
+			}
+			err := errors.Join(inOneBatch(s, saver(t, s, "a", 1), saver(t, s, "stays", 1), func() error { return s.Delete(t.Context(), "b", 1) })...)
+			if err := errors.Join(err, saver(t, s, "stays", 2)()); err != nil {
+				t.Fatal(err)
+			}
+			if err := saver(t, s, "", 1)(); !errors.Is(err, store.ErrInvalid) {
+				t.Fatal(err)
+			}
+			want := Stats{Saves: 3, Deletes: 1, Commits: 2, MaxBatch: 3, PruneErrors: 1}
+			if name == "Memory" {
+				want.PruneErrors = 0 // it has one connection, and none to make a trigger with
+			}
+			got := s.Stats()
+			if (got.WALBytes > 0) != (name == "WAL") {
+				t.Errorf("WALBytes %d", got.WALBytes)
+			}
+			got.WALBytes = 0
+			if got != want || got.MeanBatch() != 2 {
+				t.Errorf("Stats: %+v, mean %v; want %+v, mean 2", got, got.MeanBatch(), want)
+			}
+		})
 	}
 }
 
@@ -244,7 +414,10 @@ func TestOneBadWriteFailsAlone(t *testing.T) {
 				"INSERT INTO snapshots VALUES ('old', 1, X'', 0)",
 				"CREATE TRIGGER refuse BEFORE INSERT ON snapshots WHEN NEW.pid = 'bad' BEGIN SELECT RAISE("+raise+", 'refused'); END")
 			// 1 MB instead of the 1 GB that SQLite takes by default.
-			if _, err := modernc.Limit(s.writer, sqlite3.SQLITE_LIMIT_LENGTH, 1_000_000); err != nil {
+			writer := <-s.db.(*owned).writers
+			_, err := modernc.Limit(writer.conn, sqlite3.SQLITE_LIMIT_LENGTH, 1_000_000)
+			writer.release()
+			if err != nil {
 				t.Fatal(err)
 			}
 			errs := inOneBatch(s,
@@ -396,12 +569,12 @@ func TestCommitWaitsForReaders(t *testing.T) {
 func TestABatchWaitsOnce(t *testing.T) {
 	s := openTest(t, Options{BusyTimeout: 50 * time.Millisecond},
 		"CREATE TRIGGER refuse BEFORE INSERT ON snapshots WHEN NEW.pid = 'bad' BEGIN SELECT RAISE(ABORT, 'refused'); END")
-	other, err := s.db.Conn(t.Context())
+	other, err := dbOf(s).Conn(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer other.Close()
-	err = s.writer.Raw(func(driver any) error {
+	err = rawWriter(s, func(driver any) error {
 		driver.(modernc.HookRegisterer).RegisterRollbackHook(func() {
 			if _, err := other.ExecContext(t.Context(), "BEGIN IMMEDIATE"); err != nil {
 				t.Error(err)

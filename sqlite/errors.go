@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"strings"
@@ -15,8 +16,9 @@ import (
 const busyPoll = 2 * time.Millisecond
 
 // retryBusy makes call again while it fails because another connection holds a
-// lock, until BusyTimeout after since. SQLite's own busy timeout does not cover
-// every such failure, and on a shared database it may not be set.
+// lock, until BusyTimeout after since, or after the first failure where since is
+// zero. SQLite's own busy timeout does not cover every such failure, and is not set
+// on the connections of Open, nor always on a shared database.
 func (s *Store) retryBusy(ctx context.Context, since time.Time, call func() error) error {
 	for {
 		// Not every driver looks at a context before it begins.
@@ -24,7 +26,13 @@ func (s *Store) retryBusy(ctx context.Context, since time.Time, call func() erro
 			return err
 		}
 		err := call()
-		if !isBusy(err) || ctx.Err() != nil || time.Since(since) >= s.opts.BusyTimeout {
+		if !isBusy(err) || ctx.Err() != nil {
+			return err
+		}
+		if since.IsZero() {
+			since = time.Now()
+		}
+		if time.Since(since) >= s.opts.BusyTimeout {
 			return err
 		}
 		timer := time.NewTimer(busyPoll)
@@ -67,8 +75,9 @@ func isDamage(err error) bool {
 // read. The index has it too; where that is damaged as well it is 0.
 func (s *Store) damagedNr(ctx context.Context, id string, highest int64) uint64 {
 	var seq int64
-	err := s.db.QueryRowContext(ctx, `SELECT seq FROM "`+s.opts.Table+`"
-		WHERE pid = ? AND seq BETWEEN 0 AND ? AND typeof(seq) = 'integer' ORDER BY seq DESC LIMIT 1`, id, highest).Scan(&seq)
+	err := s.db.read(ctx, func(conn *sql.Conn) error {
+		return conn.QueryRowContext(ctx, s.sql.loadNr, id, highest).Scan(&seq)
+	})
 	if err != nil {
 		return 0 // the load's own error says more than this one
 	}

@@ -57,7 +57,7 @@ func (s *Store) checkFile(ctx context.Context, path string) error {
 	if err != nil {
 		return fmt.Errorf("%q: %w", path, err)
 	}
-	err = s.retryBusy(ctx, time.Now(), func() error {
+	err = s.retryBusy(ctx, time.Time{}, func() error {
 		_, err := checkTable(ctx, db, s.opts.Table)
 		return err
 	})

@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"iter"
@@ -69,15 +70,17 @@ func (s *Store) page(ctx context.Context, within bool, id string, highest int64)
 	if within {
 		query, args = s.sql.listID, []any{id, highest, id, highest, listPage}
 	}
-	err = s.retryBusy(ctx, time.Now(), func() error {
-		page, err = s.readPage(ctx, query, args)
-		return err
+	err = s.retryBusy(ctx, time.Time{}, func() error {
+		return s.db.read(ctx, func(conn *sql.Conn) error {
+			page, err = readPage(ctx, conn, query, args)
+			return err
+		})
 	})
 	return page, cause(ctx, err)
 }
 
-func (s *Store) readPage(ctx context.Context, query string, args []any) (page []store.Info, err error) {
-	rows, err := s.db.QueryContext(ctx, query, args...)
+func readPage(ctx context.Context, conn *sql.Conn, query string, args []any) (page []store.Info, err error) {
+	rows, err := conn.QueryContext(ctx, query, args...)
 	if err != nil {
 		return nil, err
 	}

@@ -43,7 +43,16 @@ var (
 const (
 	defaultTable       = "snapshots"
 	defaultBusyTimeout = 5 * time.Second
+	defaultPageSize    = 8192
+
+	minCheckpointBytes = 64 << 10
+	maxCheckpointBytes = 1 << 30
 )
+
+// maxStateBytes is what SQLite takes for a row, 1,000,000,000 bytes, less what
+// stands in the row beside the state: the id of up to 1024 bytes, two numbers and
+// the header.
+const maxStateBytes = 1_000_000_000 - 2048
 
 // Options configures a Store. The zero value is a good default.
 type Options struct {
@@ -71,6 +80,24 @@ type Options struct {
 	// next Save of the id tries again. Saves call it concurrently and with no lock
 	// held: it may use the Store, but not close it.
 	OnPruneError func(error)
+
+	// PageSize is the size of the pages of a file that Open creates, in bytes: a
+	// power of two from 512 to 65536; 0 means 8192. A file that is there keeps its
+	// own. SQLite's own default of 4096 makes loads of 64 KB and more slower; more
+	// than 8192 makes small saves slower. With New it must be 0.
+	PageSize int
+
+	// CheckpointBytes is how much Saves write to the WAL, in bytes, about, until it is
+	// moved to the file in the background: 65536 to 1,073,741,824; 0 means 4 MiB. The
+	// file of the WAL grows to some times that; see the package's comment. It is not
+	// looked at without a WAL, and with New it must be 0.
+	CheckpointBytes int64
+
+	// MaxStateBytes is the size of a state above which Save returns ErrTooLarge,
+	// before anything is done with it: 1 to 999,997,952, which is what SQLite takes;
+	// 0 means the latter. A driver or connection may have been set to take less:
+	// that is ErrTooLarge too.
+	MaxStateBytes int
 
 	// Now gives the timestamp of snapshots that are saved without one; nil means
 	// time.Now.
@@ -103,6 +130,43 @@ func (o *Options) complete() error {
 	}
 	if o.Keep < 0 {
 		return fmt.Errorf("%w Keep %d; allowed are 0 (all) and more", store.ErrInvalid, o.Keep)
+	}
+	if o.PageSize != 0 && (o.PageSize < 512 || o.PageSize > 65536 || o.PageSize&(o.PageSize-1) != 0) {
+		return fmt.Errorf("%w PageSize %d; allowed are 0 (for %d) and the powers of two from 512 to 65536", store.ErrInvalid, o.PageSize, defaultPageSize)
+	}
+	if o.CheckpointBytes != 0 && (o.CheckpointBytes < minCheckpointBytes || o.CheckpointBytes > maxCheckpointBytes) {
+		return fmt.Errorf("%w CheckpointBytes %d; allowed are 0 (for %d) and %d to %d", store.ErrInvalid, o.CheckpointBytes, defaultCheckpointBytes, minCheckpointBytes, maxCheckpointBytes)
+	}
+	if o.MaxStateBytes < 0 || o.MaxStateBytes > maxStateBytes {
+		return fmt.Errorf("%w MaxStateBytes %d; allowed are 0 (for %d) to %d", store.ErrInvalid, o.MaxStateBytes, maxStateBytes, maxStateBytes)
+	}
+	if o.MaxStateBytes == 0 {
+		o.MaxStateBytes = maxStateBytes
+	}
+	return nil
+}
+
+// completeForOpen puts the defaults in that are the application's with New.
+func (o *Options) completeForOpen() {
+	if o.JournalMode == "" {
+		o.JournalMode = WAL
+	}
+	if o.Synchronous == "" {
+		o.Synchronous = Full
+	}
+	if o.PageSize == 0 {
+		o.PageSize = defaultPageSize
+	}
+	if o.CheckpointBytes == 0 {
+		o.CheckpointBytes = defaultCheckpointBytes
+	}
+}
+
+// checkForNew checks that nothing is set that is the application's with New.
+func (o *Options) checkForNew() error {
+	if o.JournalMode != "" || o.Synchronous != "" || o.PageSize != 0 || o.CheckpointBytes != 0 {
+		return fmt.Errorf("%w JournalMode %q, Synchronous %q, PageSize %d, CheckpointBytes %d; on a shared database they are the application's, and must be empty or 0 here",
+			store.ErrInvalid, o.JournalMode, o.Synchronous, o.PageSize, o.CheckpointBytes)
 	}
 	return nil
 }

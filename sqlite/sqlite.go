@@ -8,7 +8,7 @@ import (
 	"fmt"
 	"math"
 	"net/url"
-	"runtime"
+	"os"
 	"strings"
 	"time"
 
@@ -19,24 +19,18 @@ import (
 
 // Store is a store.SnapshotStore in a table of a SQLite database.
 type Store struct {
-	opts   Options
-	gate   store.Gate
-	db     *sql.DB
-	owned  bool      // db was opened here
-	writer *sql.Conn // kept for writes; nil where each takes one from db
-	sql    statements
-	load   *sql.Stmt // the text sql.load
-	queue  queue
-}
+	opts     Options
+	gate     store.Gate
+	db       database
+	sql      statements
+	queue    queue
+	counters counters
 
-// statements are the texts, with the table's name in them.
-type statements struct {
-	load, save, prune, delete, listID, listRest string
-}
+	checkpointer *checkpointer // nil where there is no WAL that is the store's to look after
+	walPath      string        // empty where there is none
 
-// maxState is what SQLite can ever take; mostly it is set to 1,000,000,000 and says
-// so itself. Drivers hand the length over as 32 bits and would cut off the rest.
-const maxState = math.MaxInt32
+	fsync func(*os.File) error // (*os.File).Sync, but for tests
+}
 
 var (
 	_ store.SnapshotStore = (*Store)(nil)
@@ -60,44 +54,83 @@ func open(ctx context.Context, path string, opts Options) (*Store, error) {
 	if err := opts.complete(); err != nil {
 		return nil, err
 	}
-	if opts.JournalMode == "" {
-		opts.JournalMode = WAL
-	}
-	if opts.Synchronous == "" {
-		opts.Synchronous = Full
-	}
+	opts.completeForOpen()
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	s := &Store{opts: opts, owned: true}
-	connections := 1 // in memory, every connection would be a database of its own
-	if path != inMemory {
+	s := newStore(opts)
+	memory := path == inMemory
+	if !memory {
 		if err := s.checkFile(ctx, path); err != nil {
 			return nil, err
 		}
-		// One writes; more readers than processors would only starve it.
-		connections = 1 + runtime.GOMAXPROCS(0)
 	}
 	db, err := sql.Open("sqlite", dataSource(path, url.Values{
-		"_busy_timeout": {fmt.Sprint(min(opts.BusyTimeout.Milliseconds(), math.MaxInt32))},
+		// No statement waits for a lock in SQLite, where it would not see a context
+		// end: see owned.
+		"_busy_timeout": {"0"},
+		"_pragma":       {fmt.Sprintf("page_size(%d)", opts.PageSize)}, // for a new file; has to stand before the mode
 		"_journal_mode": {string(opts.JournalMode)},
 		"_synchronous":  {string(opts.Synchronous)},
 	}))
 	if err != nil {
 		return nil, fmt.Errorf("%q: %w", path, err)
 	}
-	db.SetMaxOpenConns(connections)
-	db.SetMaxIdleConns(connections)
-	s.db = db
-	if err := s.start(ctx); err != nil {
+	if memory {
+		db.SetMaxOpenConns(1)
+	}
+	if err := s.start(ctx, db, memory); err != nil {
 		return nil, errors.Join(atPath(path, err), db.Close())
 	}
-	if path != inMemory {
-		if err := s.keepWriter(ctx); err != nil {
-			return nil, errors.Join(atPath(path, err), s.load.Close(), db.Close())
-		}
+	if s.checkpointer != nil {
+		s.walPath = path + "-wal"
 	}
 	return s, nil
+}
+
+// start makes the table and opens the connections.
+func (s *Store) start(ctx context.Context, db *sql.DB, memory bool) error {
+	if err := s.createTable(ctx, db); err != nil {
+		return err
+	}
+	if !memory {
+		if err := s.retryBusy(ctx, time.Time{}, func() error { return checkJournalMode(ctx, db, s.opts.JournalMode) }); err != nil {
+			return err
+		}
+	}
+	var way *owned
+	err := s.retryBusy(ctx, time.Time{}, func() (err error) {
+		way, err = newOwned(ctx, db, memory, s.sql)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	s.db = way
+	if memory || s.opts.JournalMode != WAL {
+		return nil
+	}
+	err = s.retryBusy(ctx, time.Time{}, func() (err error) {
+		s.checkpointer, err = newCheckpointer(ctx, way, s.opts.CheckpointBytes, &s.counters)
+		return err
+	})
+	if err != nil {
+		return errors.Join(err, way.closeConnections())
+	}
+	return nil
+}
+
+// checkJournalMode returns an error where SQLite did not take the mode: a file
+// system without shared memory refuses WAL without one.
+func checkJournalMode(ctx context.Context, db *sql.DB, want JournalMode) error {
+	var mode string
+	if err := db.QueryRowContext(ctx, "PRAGMA journal_mode").Scan(&mode); err != nil {
+		return err
+	}
+	if !strings.EqualFold(mode, string(want)) {
+		return fmt.Errorf("JournalMode %s is not to be had here, SQLite gives %s", want, strings.ToUpper(mode))
+	}
+	return nil
 }
 
 // New returns a Store in a table of db, which it creates where there is none. Db
@@ -107,84 +140,46 @@ func open(ctx context.Context, path string, opts Options) (*Store, error) {
 // A caller that holds the last connection of db, or an open transaction that has
 // written, must not call the Store before it lets go.
 func New(ctx context.Context, db *sql.DB, opts Options) (*Store, error) {
-	s, err := newShared(ctx, db, opts)
+	s, err := share(ctx, db, opts)
 	if err != nil {
 		return nil, store.Wrap(store.OpOpen, "", 0, fmt.Errorf("sqlite: %w", cause(ctx, err)))
 	}
 	return s, nil
 }
 
-func newShared(ctx context.Context, db *sql.DB, opts Options) (*Store, error) {
+func share(ctx context.Context, db *sql.DB, opts Options) (*Store, error) {
 	if err := opts.complete(); err != nil {
 		return nil, err
 	}
 	if db == nil {
 		return nil, fmt.Errorf("%w db: nil", store.ErrInvalid)
 	}
-	if opts.JournalMode != "" || opts.Synchronous != "" {
-		return nil, fmt.Errorf("%w JournalMode %q, Synchronous %q; on a shared database they are the application's, and must be empty here", store.ErrInvalid, opts.JournalMode, opts.Synchronous)
+	if err := opts.checkForNew(); err != nil {
+		return nil, err
 	}
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	s := &Store{opts: opts, db: db}
-	if err := s.start(ctx); err != nil {
+	s := newStore(opts)
+	if err := s.createTable(ctx, db); err != nil {
+		return nil, err
+	}
+	err := s.retryBusy(ctx, time.Time{}, func() (err error) {
+		s.db, err = newShared(ctx, db, s.sql.loadClass)
+		return err
+	})
+	if err != nil {
 		return nil, err
 	}
 	return s, nil
 }
 
-// start makes the table and what every Store needs.
-func (s *Store) start(ctx context.Context) error {
-	if err := s.retryBusy(ctx, time.Now(), func() error { return createTable(ctx, s.db, s.opts.Table) }); err != nil {
-		return err
-	}
-	s.sql = statementsFor(`"` + s.opts.Table + `"`)
-	load, err := s.db.PrepareContext(ctx, s.sql.load)
-	s.load = load
-	return err
+func newStore(opts Options) *Store {
+	return &Store{opts: opts, sql: statementsFor(`"` + opts.Table + `"`), fsync: (*os.File).Sync}
 }
 
-// keepWriter takes a connection for all writes.
-func (s *Store) keepWriter(ctx context.Context) error {
-	var conn *sql.Conn
-	err := s.retryBusy(ctx, time.Now(), func() (err error) {
-		conn, err = s.db.Conn(ctx)
-		return err
-	})
-	if err != nil {
-		return err
-	}
-	// A file system without shared memory refuses WAL without an error.
-	var mode string
-	if err := conn.QueryRowContext(ctx, "PRAGMA journal_mode").Scan(&mode); err != nil {
-		return errors.Join(err, conn.Close())
-	}
-	if !strings.EqualFold(mode, string(s.opts.JournalMode)) {
-		return errors.Join(fmt.Errorf("JournalMode %s is not to be had here, SQLite gives %s", s.opts.JournalMode, strings.ToUpper(mode)), conn.Close())
-	}
-	s.writer = conn
-	return nil
-}
-
-func statementsFor(table string) statements {
-	// What another program wrote and no Save could have is not looked at: numbers
-	// that are negative or no integers, and ids that are no text.
-	const infos = "SELECT pid, seq, CASE typeof(state) WHEN 'blob' THEN length(state) ELSE length(CAST(state AS BLOB)) END, "
-	return statements{
-		// The primary key's index gives these in order, newest first.
-		load: "SELECT seq, ts, typeof(state), state FROM " + table +
-			" WHERE pid = ? AND seq BETWEEN 0 AND ? AND typeof(seq) = 'integer' ORDER BY seq DESC LIMIT 1",
-		save: "INSERT OR REPLACE INTO " + table + " (pid, seq, state, ts) VALUES (?, ?, ?, ?)",
-		// What is at or below the first one too many. There may be none: then the
-		// comparison is with NULL, and nothing is deleted.
-		prune: "DELETE FROM " + table + " WHERE pid = ? AND typeof(seq) = 'integer' AND seq >= 0 AND seq <= (SELECT seq FROM " + table +
-			" WHERE pid = ? AND seq BETWEEN 0 AND ? AND typeof(seq) = 'integer' ORDER BY seq DESC LIMIT 1 OFFSET ?)",
-		delete: "DELETE FROM " + table + " WHERE pid = ? AND seq BETWEEN 0 AND ? AND typeof(seq) = 'integer'",
-		// SQLite knows the length of a blob without reading it.
-		listID:   infos + "pid = ? AND seq <= ? FROM " + table + " WHERE pid = ? AND seq BETWEEN 0 AND ? AND typeof(seq) = 'integer' ORDER BY seq DESC LIMIT ?",
-		listRest: infos + "pid > ? FROM " + table + " WHERE pid > ? AND seq >= 0 AND typeof(pid) = 'text' AND typeof(seq) = 'integer' ORDER BY pid, seq DESC LIMIT ?",
-	}
+func (s *Store) createTable(ctx context.Context, db *sql.DB) error {
+	return s.retryBusy(ctx, time.Time{}, func() error { return createTable(ctx, db, s.opts.Table) })
 }
 
 // Save implements store.SnapshotStore. When it returns nil the snapshot is
@@ -202,15 +197,16 @@ func (s *Store) save(ctx context.Context, snap store.Snapshot) error {
 		return err
 	}
 	state := snap.State
-	if len(state) > maxState {
-		return fmt.Errorf("%w: sqlite: %d bytes; SQLite takes at most %d", store.ErrTooLarge, len(state), maxState)
+	if len(state) > s.opts.MaxStateBytes {
+		return fmt.Errorf("%w: sqlite: %d bytes; MaxStateBytes is %d", store.ErrTooLarge, len(state), s.opts.MaxStateBytes)
 	}
 	if state == nil {
 		state = []byte{} // nil is NULL in SQL
 	}
 	w := newWrite(s.sql.save, snap.PersistenceID, int64(snap.SequenceNr), state, store.SaveTime(snap.Timestamp, s.opts.Now).UnixMilli())
+	w.saves, w.bytes = true, len(state)
 	if s.opts.Keep > 0 {
-		w.prune = []any{snap.PersistenceID, snap.PersistenceID, int64(snap.SequenceNr), s.opts.Keep}
+		w.prune = []any{snap.PersistenceID, snap.PersistenceID, int64(snap.SequenceNr), int64(s.opts.Keep)}
 	}
 	if err := s.submit(ctx, w); err != nil {
 		return err
@@ -252,11 +248,11 @@ func (s *Store) LoadBefore(ctx context.Context, persistenceID string, sequenceNr
 	return snap, store.Wrap(store.OpLoadBefore, persistenceID, at, err)
 }
 
-// ViewLatest implements store.Viewer. It lends the bytes of the driver, and holds a
-// connection while view runs.
+// ViewLatest implements store.Viewer. It lends the bytes of the driver. A Store from
+// New holds a connection while view runs.
 func (s *Store) ViewLatest(ctx context.Context, persistenceID string, view func(store.Snapshot) error) error {
 	var viewErr error
-	at, err := s.view(ctx, persistenceID, math.MaxUint64, func(snap store.Snapshot) { viewErr = view(snap) })
+	at, err := s.load(ctx, persistenceID, math.MaxUint64, func(snap store.Snapshot, _ bool) { viewErr = view(snap) })
 	if err != nil {
 		return store.Wrap(store.OpLoadLatest, persistenceID, at, err)
 	}
@@ -264,16 +260,18 @@ func (s *Store) ViewLatest(ctx context.Context, persistenceID string, view func(
 }
 
 func (s *Store) loadCopy(ctx context.Context, id string, below uint64) (snap store.Snapshot, at uint64, err error) {
-	at, err = s.view(ctx, id, below, func(lent store.Snapshot) {
+	at, err = s.load(ctx, id, below, func(lent store.Snapshot, borrowed bool) {
 		snap = lent
-		snap.State = bytes.Clone(lent.State)
+		if borrowed {
+			snap.State = bytes.Clone(lent.State)
+		}
 	})
 	return snap, at, err
 }
 
-// view calls view with the newest snapshot below the bound. With ErrCorrupt it
+// load calls lend with the newest snapshot below the bound. With ErrCorrupt it
 // returns the number of that snapshot, otherwise 0.
-func (s *Store) view(ctx context.Context, id string, below uint64, view func(store.Snapshot)) (at uint64, err error) {
+func (s *Store) load(ctx context.Context, id string, below uint64, lend func(snap store.Snapshot, borrowed bool)) (at uint64, err error) {
 	if err := s.gate.Enter(ctx); err != nil {
 		return 0, err
 	}
@@ -285,9 +283,8 @@ func (s *Store) view(ctx context.Context, id string, below uint64, view func(sto
 		return 0, store.ErrNotFound
 	}
 	highest := int64(min(below-1, store.MaxSequenceNr))
-
-	err = s.retryBusy(ctx, time.Now(), func() error {
-		at, err = s.viewOnce(ctx, id, highest, view)
+	err = s.retryBusy(ctx, time.Time{}, func() error {
+		at, err = s.db.load(ctx, id, highest, lend)
 		return err
 	})
 	if isDamage(err) {
@@ -296,53 +293,15 @@ func (s *Store) view(ctx context.Context, id string, below uint64, view func(sto
 	return at, cause(ctx, err)
 }
 
-func (s *Store) viewOnce(ctx context.Context, id string, highest int64, view func(store.Snapshot)) (at uint64, err error) {
-	rows, err := s.load.QueryContext(ctx, id, highest)
-	if err != nil {
-		return 0, err
-	}
-	// Where this is the first Close the row was read whole, and view may have had
-	// it: an error could change neither, and must not have the load repeated.
-	defer func() { _ = rows.Close() }()
-	if !rows.Next() {
-		if err := errors.Join(rows.Err(), rows.Close()); err != nil {
-			return 0, err
-		}
-		return 0, store.ErrNotFound
-	}
-	var seq int64
-	var ts any
-	var class string
-	var state sql.RawBytes // the driver's own
-	if err := rows.Scan(&seq, &ts, &class, &state); err != nil {
-		return 0, err
-	}
-	if class != "blob" && class != "text" {
-		return uint64(seq), fmt.Errorf("%w: sqlite: its state is of the storage class %s; wanted is blob or text", store.ErrCorrupt, class)
-	}
-	ms, ok := ts.(int64)
-	if !ok {
-		return uint64(seq), fmt.Errorf("%w: sqlite: its timestamp is %.40q; wanted is an integer", store.ErrCorrupt, fmt.Sprint(ts))
-	}
-	view(store.Snapshot{
-		PersistenceID: id,
-		SequenceNr:    uint64(seq),
-		Timestamp:     time.UnixMilli(ms).UTC(),
-		State:         state[:len(state):len(state)],
-	})
-	return 0, nil
-}
-
-// Close implements store.SnapshotStore. It leaves a database given to New open.
+// Close implements store.SnapshotStore. It moves what is in the WAL to the file; where
+// no other connection has the file open the WAL is gone then. An error of that is
+// returned, and loses nothing: who opens the file next finds the WAL. Close leaves a database given to New open.
 func (s *Store) Close() error {
 	return s.gate.Close(func() error {
-		err := s.load.Close()
-		if s.writer != nil {
-			err = errors.Join(err, s.queue.closeStatements(), s.writer.Close())
+		var err error
+		if s.checkpointer != nil {
+			err = s.checkpointer.close()
 		}
-		if s.owned {
-			err = errors.Join(err, s.db.Close())
-		}
-		return store.Wrap(store.OpClose, "", 0, err)
+		return store.Wrap(store.OpClose, "", 0, errors.Join(err, s.db.close()))
 	})
 }

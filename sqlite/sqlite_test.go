@@ -210,6 +210,13 @@ func TestOpenRefuses(t *testing.T) {
 		"JournalMode":     {snapshotsDB, sqlite.Options{JournalMode: "off"}, `JournalMode "OFF"; allowed are [WAL DELETE TRUNCATE PERSIST]`, false},
 		"Synchronous":     {snapshotsDB, sqlite.Options{Synchronous: "2"}, `Synchronous "2"; allowed are [OFF NORMAL FULL EXTRA]`, false},
 		"BusyTimeout":     {snapshotsDB, sqlite.Options{BusyTimeout: -1}, "BusyTimeout -1ns; allowed are 0 (for 5s) and more", false},
+		"PageSize":        {snapshotsDB, sqlite.Options{PageSize: 1000}, "PageSize 1000; allowed are 0 (for 8192) and the powers of two from 512 to 65536", false},
+		"PageSize 256":    {snapshotsDB, sqlite.Options{PageSize: 256}, "PageSize 256; allowed are", false},
+		"PageSize 128K":   {snapshotsDB, sqlite.Options{PageSize: 128 << 10}, "PageSize 131072; allowed are", false},
+		"PageSize -512":   {snapshotsDB, sqlite.Options{PageSize: -512}, "PageSize -512; allowed are", false},
+		"CheckpointBytes": {snapshotsDB, sqlite.Options{CheckpointBytes: 1}, "CheckpointBytes 1; allowed are 0 (for 4194304) and 65536 to 1073741824", false},
+		"MaxStateBytes":   {snapshotsDB, sqlite.Options{MaxStateBytes: -1}, "MaxStateBytes -1; allowed are 0 (for 999997952) to 999997952", false},
+		"MaxStateBytes+":  {snapshotsDB, sqlite.Options{MaxStateBytes: 1 << 30}, "MaxStateBytes 1073741824; allowed are", false},
 		"Keep":            {snapshotsDB, sqlite.Options{Keep: -1}, "Keep -1; allowed are 0 (all) and more", false},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -287,6 +294,12 @@ func TestNewRefuses(t *testing.T) {
 		"must be empty": func() (*sqlite.Store, error) {
 			return sqlite.New(t.Context(), openDB(t), sqlite.Options{JournalMode: sqlite.WAL})
 		},
+		"PageSize 4096": func() (*sqlite.Store, error) {
+			return sqlite.New(t.Context(), openDB(t), sqlite.Options{PageSize: 4096})
+		},
+		"CheckpointBytes 65536": func() (*sqlite.Store, error) {
+			return sqlite.New(t.Context(), openDB(t), sqlite.Options{CheckpointBytes: 65536})
+		},
 		`Synchronous "FULL"`: func() (*sqlite.Store, error) {
 			return sqlite.New(t.Context(), openDB(t), sqlite.Options{Synchronous: sqlite.Full})
 		},
@@ -357,6 +370,155 @@ func TestSavesWaitForTheApplicationsTransactions(t *testing.T) {
 			saves.Wait()
 			wantLatest(t, s, "order-1", 5, "waited")
 		})
+	}
+}
+
+// TestSavesBesideAJournal has an application write to the same file without a pause,
+// in transactions that read first and write then. SQLite knows no fairness: a Save
+// waits until it happens to come between two of them.
+func TestSavesBesideAJournal(t *testing.T) {
+	opts := sqlite.Options{Keep: 2, BusyTimeout: time.Minute}
+	for name, open := range map[string]func(t *testing.T, path string) store.SnapshotStore{
+		"Open": func(t *testing.T, path string) store.SnapshotStore { return openFile(t, path, opts) },
+		"New": func(t *testing.T, path string) store.SnapshotStore {
+			return openShared(t, openFileDB(t, path), opts)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "shared.db")
+			application := openFileDB(t, path)
+			mustExec(t, application, "CREATE TABLE journal (seq INTEGER)")
+			s := open(t, path)
+			closeStore(t, s)
+			done := make(chan struct{})
+			var wg, saves sync.WaitGroup
+			wg.Go(func() {
+				for n := 0; ; n++ {
+					select {
+					case <-done:
+						return
+					default:
+					}
+					if _, err := application.Exec("BEGIN IMMEDIATE; SELECT count(*) FROM journal; INSERT INTO journal VALUES (?); COMMIT", n); err != nil {
+						t.Errorf("the application: %v", err)
+						return
+					}
+				}
+			})
+			for i := range 4 {
+				saves.Go(func() {
+					for nr := range uint64(20) {
+						if err := s.Save(t.Context(), store.Snapshot{PersistenceID: fmt.Sprint(i), SequenceNr: nr, State: []byte("x")}); err != nil {
+							t.Error(err)
+						}
+					}
+				})
+			}
+			saves.Wait()
+			close(done)
+			wg.Wait()
+			for i := range 4 {
+				wantLatest(t, s, fmt.Sprint(i), 19, "x")
+			}
+		})
+	}
+}
+
+// TestLoadsBehindALockObeyTheirContext needs a rollback journal, where who writes shuts
+// readers out.
+func TestLoadsBehindALockObeyTheirContext(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "shared.db")
+	s := openFile(t, path, sqlite.Options{JournalMode: sqlite.Delete})
+	closeStore(t, s)
+	save(t, s, "order-1", 1, "one")
+	db, err := sql.Open("sqlite", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	db.SetMaxOpenConns(1)
+	mustExec(t, db, "BEGIN EXCLUSIVE")
+	for name, load := range map[string]func(ctx context.Context) error{
+		"LoadLatest": func(ctx context.Context) error { _, err := s.LoadLatest(ctx, "order-1"); return err },
+		"LoadBefore": func(ctx context.Context) error { _, err := s.LoadBefore(ctx, "order-1", 9); return err },
+		"ViewLatest": func(ctx context.Context) error {
+			return s.ViewLatest(ctx, "order-1", func(store.Snapshot) error { return nil })
+		},
+		"List": func(ctx context.Context) error {
+			for _, err := range s.List(ctx, "") {
+				return err
+			}
+			return nil
+		},
+	} {
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+		start := time.Now()
+		if err := load(ctx); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("%s behind an exclusive lock: %v; want DeadlineExceeded", name, err)
+		}
+		if took := time.Since(start); took > 2*time.Second {
+			t.Errorf("%s took %v to see its context end", name, took)
+		}
+		cancel()
+	}
+	loaded := make(chan error, 1)
+	go func() {
+		_, err := s.LoadLatest(t.Context(), "order-1")
+		loaded <- err
+	}()
+	mustExec(t, db, "ROLLBACK")
+	if err := <-loaded; err != nil {
+		t.Errorf("a load when the lock is free again: %v", err)
+	}
+}
+
+// TestPageSize looks at a new file and at one that is there.
+func TestPageSize(t *testing.T) {
+	for name, c := range map[string]struct {
+		option, want int
+		there        bool
+	}{
+		"default":  {0, 8192, false},
+		"smallest": {512, 512, false},
+		"largest":  {65536, 65536, false},
+		"existing": {16384, 1024, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "snapshots.db")
+			if c.there {
+				db, err := sql.Open("sqlite", path)
+				if err != nil {
+					t.Fatal(err)
+				}
+				mustExec(t, db, "PRAGMA page_size = 1024; "+seedSchema)
+				if err := db.Close(); err != nil {
+					t.Fatal(err)
+				}
+			}
+			s := openFile(t, path, sqlite.Options{PageSize: c.option})
+			closeStore(t, s)
+			save(t, s, "order-1", 1, strings.Repeat("x", 100_000))
+			wantLatest(t, s, "order-1", 1, strings.Repeat("x", 100_000))
+			db := openFileDB(t, path)
+			var got int
+			if err := db.QueryRow("PRAGMA page_size").Scan(&got); err != nil || got != c.want {
+				t.Errorf("the file has pages of %d bytes, %v; want %d", got, err, c.want)
+			}
+		})
+	}
+}
+
+func TestMaxStateBytes(t *testing.T) {
+	s := openFile(t, ":memory:", sqlite.Options{MaxStateBytes: 10})
+	closeStore(t, s)
+	save(t, s, "order-1", 1, "0123456789")
+	err := s.Save(t.Context(), store.Snapshot{PersistenceID: "order-1", SequenceNr: 2, State: make([]byte, 11)})
+	if !errors.Is(err, store.ErrTooLarge) || !strings.Contains(err.Error(), "11 bytes; MaxStateBytes is 10") {
+		t.Errorf("Save of 11 bytes: %v; want ErrTooLarge that says so", err)
+	}
+	wantLatest(t, s, "order-1", 1, "0123456789")
+	if stats := s.Stats(); stats.Saves != 1 {
+		t.Errorf("%+v; want 1 save", stats)
 	}
 }
 

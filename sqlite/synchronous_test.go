@@ -14,7 +14,12 @@ func TestSavesWaitForTheDisk(t *testing.T) {
 	} {
 		s := openTest(t, opts)
 		var got string
-		err := s.writer.QueryRowContext(t.Context(), "SELECT journal_mode || ' ' || synchronous FROM pragma_journal_mode, pragma_synchronous").Scan(&got)
+		w, err := s.db.writer(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = w.(*connection).conn.QueryRowContext(t.Context(), "SELECT journal_mode || ' ' || synchronous FROM pragma_journal_mode, pragma_synchronous").Scan(&got)
+		w.release()
 		if err != nil || got != want {
 			t.Errorf("with %+v the connection for writes has %q, %v; want %q", opts, got, err, want)
 		}

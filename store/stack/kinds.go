@@ -70,6 +70,15 @@ func readSQLite(v *values) opener {
 	})
 	opts.BusyTimeout = v.duration("busy_timeout", "a duration above 0, as 500ms or 5s", func(d time.Duration) bool { return d > 0 })
 	opts.Keep = v.count("keep")
+	opts.PageSize = int(v.sizeWithin("page_size", "a power of two from 512 to 64KiB", func(n int64) bool {
+		return n >= 512 && n <= 64<<10 && n&(n-1) == 0
+	}))
+	opts.CheckpointBytes = v.sizeWithin("checkpoint", "a size from 64KiB to 1GiB", func(n int64) bool {
+		return n >= 64<<10 && n <= 1<<30
+	})
+	opts.MaxStateBytes = int(v.sizeWithin("max", "a size from 1 to 999997952", func(n int64) bool {
+		return n >= 1 && n <= 999_997_952
+	}))
 	return func(ctx context.Context, _ store.SnapshotStore) (store.SnapshotStore, error) {
 		return sqlite.Open(ctx, path, opts)
 	}

@@ -2,13 +2,16 @@ package stack
 
 import (
 	"context"
+	"database/sql"
 	"errors"
+	"path/filepath"
 	"reflect"
 	"strings"
 	"testing"
 
 	"pgregory.net/rapid"
 
+	"github.com/snapstack/snapstack/sqlite"
 	"github.com/snapstack/snapstack/store"
 )
 
@@ -32,58 +35,94 @@ func TestParse(t *testing.T) {
 	}
 }
 
+// TestSQLiteOptionsArrive opens a file with every option and looks at what came of
+// them.
+func TestSQLiteOptionsArrive(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "snapshots.db")
+	s, err := Open(t.Context(), `sqlite(path="`+path+`",table=entities,page_size=16KiB,checkpoint=64KiB,max=100KiB,keep=2,busy_timeout=1s,sync=normal,journal=wal)`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if err := s.Save(t.Context(), store.Snapshot{PersistenceID: "a", State: make([]byte, 100<<10+1)}); !errors.Is(err, store.ErrTooLarge) {
+		t.Errorf("Save above max: %v; want ErrTooLarge", err)
+	}
+	backend, _ := store.As[*sqlite.Store](s)
+	for nr := uint64(0); backend.Stats().Checkpoints == 0; nr++ { // which 4 MiB would not be in a while
+		if err := s.Save(t.Context(), store.Snapshot{PersistenceID: "a", SequenceNr: nr, State: make([]byte, 100<<10)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	db, err := sql.Open("sqlite", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	var pageSize, rows int
+	if err := db.QueryRow("SELECT (SELECT page_size FROM pragma_page_size), (SELECT count(*) FROM entities)").Scan(&pageSize, &rows); err != nil || pageSize != 16384 || rows > 2 {
+		t.Errorf("the file has pages of %d and %d rows, %v; want 16384, and 2 rows at most", pageSize, rows, err)
+	}
+}
+
 // TestParseErrors reads every error aloud: it must say where, what, and what is
 // allowed.
 func TestParseErrors(t *testing.T) {
 	for text, says := range map[string]string{
-		"":                                 `at byte 0: expected the name of a layer, found the end`,
-		"|":                                `at byte 0: expected the name of a layer, found "|"`,
-		"memory |":                         `at byte 8: expected the name of a layer, found the end`,
-		"memory memory":                    `at byte 7: expected "|" and the next layer, or the end, found "m"`,
-		"memory(":                          `expected the name of an option, found the end`,
-		"memory(keep":                      `expected "=" and a value for "keep", found the end`,
-		"memory(keep)":                     `expected "=" and a value for "keep", found ")"`,
-		"memory(keep=)":                    `expected a value for "keep" (an empty one is written ""), found ")"`,
-		"memory(keep=1":                    `expected "," and the next option, or ")", found the end`,
-		"memory(keep=1,)":                  `expected the name of an option, found ")"`,
-		`memory(keep="1)`:                  `expected a complete Go string in double quotes, found "\""`,
-		`memory(keep="1"2)`:                `expected "," and the next option, or ")", found "2"`,
-		"memory(keep=1(2))":                `expected "," and the next option, or ")", found "("`,
-		"memory(keep=1,keep=2)":            `memory: option "keep" is given twice`,
-		"memory(kept=1)":                   `memory: unknown option "kept"; allowed are keep`,
-		"memory(keep=-1)":                  `memory: option keep=-1; allowed is a whole number of 0 or more`,
-		"memory(keep=1.5)":                 `memory: option keep=1.5; allowed is a whole number of 0 or more`,
-		`memory(keep="")`:                  `memory: option keep=""; allowed is a whole number of 0 or more`,
-		"disk":                             `unknown layer "disk"; allowed are the wrappers cache, fallback, limit, log, singleflight, zstd and the backends memory, objectstore, route, sqlite`,
-		"Memory":                           `unknown layer "Memory"`,
-		"memory | memory":                  `the backend "memory" holds no other layer and must stand last, but "memory" follows`,
-		"fallback":                         `the wrapper "fallback" stands last; a backend must: memory, objectstore, route, sqlite`,
-		"singleflight(x=1) | memory":       `singleflight: unknown option "x"; it has no options`,
-		"cache(size=big) | memory":         `cache: option size=big; allowed is a size, as 65536, 64KiB or 64MiB`,
-		"cache(ttl=5) | memory":            `cache: option ttl=5; allowed is a duration, as 30s, 5m or 1h30m, or a negative one for entries that do not expire`,
-		"cache(ttl=0s) | memory":           `cache: option ttl=0s; allowed is a duration`,
-		"cache(policy=fifo) | memory":      `cache: option policy: cache: invalid Policy "fifo"; allowed are ["s3fifo" "lru"]`,
-		"cache(size=0) | memory":           `cache: option size=0; allowed is a size`,
-		"sqlite(path=a.db,busy_timeout=0)": `sqlite: option busy_timeout=0; allowed is a duration above 0`,
-		"limit(loads=-1) | memory":         `limit: option loads=-1; allowed is a whole number of 0 or more`,
-		"route":                            `route: no stack; at least one is needed, as ""="memory" for every id`,
-		`route(a="memory") | memory`:       `the backend "route" holds no other layer and must stand last`,
-		`route(a="memory",a="memory")`:     `route: option "a" is given twice`,
-		`route("a-"=memory | memory)`:      `expected "," and the next option, or ")", found "|"`,
-		`route("a-"="zstd | mem")`:         `route: option a-: open: stack: invalid: unknown layer "mem"`,
-		`route("a-=memory)`:                `expected a complete Go string in double quotes`,
-		"zstd(max=0) | memory":             `zstd: option max=0; allowed is a size`,
-		"objectstore(url=mem://,urls=x)":   `objectstore: unknown option "urls"; allowed are url, prefix, keep`,
-		"zstd(level=11) | memory":          `zstd: option level: compress: invalid Level "11"; allowed are "fastest"`,
-		"sqlite":                           `sqlite: option "path" is required`,
-		"sqlite(path=a.db,sync=sometimes)": `sqlite: option sync: sqlite: invalid Synchronous "SOMETIMES"; allowed are [OFF NORMAL FULL EXTRA]`,
-		"sqlite(path=a.db,journal=paper)":  `sqlite: option journal: sqlite: invalid JournalMode "PAPER"; allowed are [WAL DELETE TRUNCATE PERSIST]`,
-		"objectstore":                      `objectstore: option "url" is required`,
-		"objectstore(url=ftp://x)":         `objectstore: option url: invalid scheme of the url: "ftp"; allowed are mem://, file:///directory and s3://bucket`,
-		"objectstore(url=mem://name)":      `objectstore: option url: invalid url: allowed is mem:// and nothing behind it`,
-		"objectstore(url=file://x)":        `objectstore: option url: invalid url; allowed is file:// and an absolute path`,
-		"objectstore(url=s3://)":           `objectstore: option url: s3: invalid`,
-		"objectstore(url=s3://b?key=v)":    `objectstore: option url: s3: invalid`,
+		"":                                   `at byte 0: expected the name of a layer, found the end`,
+		"|":                                  `at byte 0: expected the name of a layer, found "|"`,
+		"memory |":                           `at byte 8: expected the name of a layer, found the end`,
+		"memory memory":                      `at byte 7: expected "|" and the next layer, or the end, found "m"`,
+		"memory(":                            `expected the name of an option, found the end`,
+		"memory(keep":                        `expected "=" and a value for "keep", found the end`,
+		"memory(keep)":                       `expected "=" and a value for "keep", found ")"`,
+		"memory(keep=)":                      `expected a value for "keep" (an empty one is written ""), found ")"`,
+		"memory(keep=1":                      `expected "," and the next option, or ")", found the end`,
+		"memory(keep=1,)":                    `expected the name of an option, found ")"`,
+		`memory(keep="1)`:                    `expected a complete Go string in double quotes, found "\""`,
+		`memory(keep="1"2)`:                  `expected "," and the next option, or ")", found "2"`,
+		"memory(keep=1(2))":                  `expected "," and the next option, or ")", found "("`,
+		"memory(keep=1,keep=2)":              `memory: option "keep" is given twice`,
+		"memory(kept=1)":                     `memory: unknown option "kept"; allowed are keep`,
+		"memory(keep=-1)":                    `memory: option keep=-1; allowed is a whole number of 0 or more`,
+		"memory(keep=1.5)":                   `memory: option keep=1.5; allowed is a whole number of 0 or more`,
+		`memory(keep="")`:                    `memory: option keep=""; allowed is a whole number of 0 or more`,
+		"disk":                               `unknown layer "disk"; allowed are the wrappers cache, fallback, limit, log, singleflight, zstd and the backends memory, objectstore, route, sqlite`,
+		"Memory":                             `unknown layer "Memory"`,
+		"memory | memory":                    `the backend "memory" holds no other layer and must stand last, but "memory" follows`,
+		"fallback":                           `the wrapper "fallback" stands last; a backend must: memory, objectstore, route, sqlite`,
+		"singleflight(x=1) | memory":         `singleflight: unknown option "x"; it has no options`,
+		"cache(size=big) | memory":           `cache: option size=big; allowed is a size, as 65536, 64KiB or 64MiB`,
+		"cache(ttl=5) | memory":              `cache: option ttl=5; allowed is a duration, as 30s, 5m or 1h30m, or a negative one for entries that do not expire`,
+		"cache(ttl=0s) | memory":             `cache: option ttl=0s; allowed is a duration`,
+		"cache(policy=fifo) | memory":        `cache: option policy: cache: invalid Policy "fifo"; allowed are ["s3fifo" "lru"]`,
+		"cache(size=0) | memory":             `cache: option size=0; allowed is a size`,
+		"sqlite(path=a.db,busy_timeout=0)":   `sqlite: option busy_timeout=0; allowed is a duration above 0`,
+		"limit(loads=-1) | memory":           `limit: option loads=-1; allowed is a whole number of 0 or more`,
+		"route":                              `route: no stack; at least one is needed, as ""="memory" for every id`,
+		`route(a="memory") | memory`:         `the backend "route" holds no other layer and must stand last`,
+		`route(a="memory",a="memory")`:       `route: option "a" is given twice`,
+		`route("a-"=memory | memory)`:        `expected "," and the next option, or ")", found "|"`,
+		`route("a-"="zstd | mem")`:           `route: option a-: open: stack: invalid: unknown layer "mem"`,
+		`route("a-=memory)`:                  `expected a complete Go string in double quotes`,
+		"zstd(max=0) | memory":               `zstd: option max=0; allowed is a size`,
+		"objectstore(url=mem://,urls=x)":     `objectstore: unknown option "urls"; allowed are url, prefix, keep`,
+		"zstd(level=11) | memory":            `zstd: option level: compress: invalid Level "11"; allowed are "fastest"`,
+		"sqlite":                             `sqlite: option "path" is required`,
+		"sqlite(path=a.db,sync=sometimes)":   `sqlite: option sync: sqlite: invalid Synchronous "SOMETIMES"; allowed are [OFF NORMAL FULL EXTRA]`,
+		"sqlite(path=a.db,journal=paper)":    `sqlite: option journal: sqlite: invalid JournalMode "PAPER"; allowed are [WAL DELETE TRUNCATE PERSIST]`,
+		"objectstore":                        `objectstore: option "url" is required`,
+		"objectstore(url=ftp://x)":           `objectstore: option url: invalid scheme of the url: "ftp"; allowed are mem://, file:///directory and s3://bucket`,
+		"objectstore(url=mem://name)":        `objectstore: option url: invalid url: allowed is mem:// and nothing behind it`,
+		"objectstore(url=file://x)":          `objectstore: option url: invalid url; allowed is file:// and an absolute path`,
+		"objectstore(url=s3://)":             `objectstore: option url: s3: invalid`,
+		"objectstore(url=s3://b?key=v)":      `objectstore: option url: s3: invalid`,
+		"sqlite(path=a.db,page_size=1000)":   `sqlite: option page_size=1000; allowed is a power of two from 512 to 64KiB`,
+		"sqlite(path=a.db,page_size=0)":      `sqlite: option page_size=0; allowed is a power of two`,
+		"sqlite(path=a.db,page_size=128KiB)": `sqlite: option page_size=128KiB; allowed is a power of two`,
+		"sqlite(path=a.db,checkpoint=1KiB)":  `sqlite: option checkpoint=1KiB; allowed is a size from 64KiB to 1GiB`,
+		"sqlite(path=a.db,checkpoint=off)":   `sqlite: option checkpoint=off; allowed is a size from 64KiB to 1GiB`,
+		"sqlite(path=a.db,max=1GiB)":         `sqlite: option max=1GiB; allowed is a size from 1 to 999997952`,
+		"sqlite(path=a.db,max=0)":            `sqlite: option max=0; allowed is a size from 1 to 999997952`,
 	} {
 		_, err := Parse(text)
 		if !errors.Is(err, store.ErrInvalid) || !strings.Contains(err.Error(), says) {

@@ -130,6 +130,20 @@ func (v *values) size(name string, zero bool) (bytes int64, given bool) {
 	return int64(n), true
 }
 
+// sizeWithin returns a number of bytes that suits, for which allowed is another word.
+func (v *values) sizeWithin(name, allowed string, suits func(int64) bool) int64 {
+	value, given := v.take(name)
+	if !given {
+		return 0
+	}
+	n, err := humanize.ParseBytes(value)
+	if err != nil || n > math.MaxInt64 || !suits(int64(n)) {
+		v.refuse(name, value, allowed)
+		return 0
+	}
+	return int64(n)
+}
+
 // duration returns a time that suits, for which allowed is another word.
 func (v *values) duration(name, allowed string, suits func(time.Duration) bool) time.Duration {
 	value, given := v.take(name)
