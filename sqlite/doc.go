@@ -46,9 +46,10 @@
 // number of the snapshot where the primary key's index still has that, so that
 // store.NewFallback finds the one before. SQLite has no checksums: other bytes within
 // a state it gives as they are, and where entries of the index are damaged in a way
-// that leaves its pages sound it may find an older snapshot, or none. A wrapper that
-// checks the stored state (compress, encrypt) makes the first an error; PRAGMA
-// integrity_check finds the second.
+// that leaves its pages sound it may find an older snapshot, none, or that of another
+// id. A wrapper that checks the stored state (compress, encrypt) makes the first an
+// error; PRAGMA integrity_check, which compares the index with the table, finds the
+// second.
 //
 // The dependency modernc.org/sqlite is SQLite translated to Go: no C compiler is
 // needed to build a program that uses it. The tests alone use a second driver,
