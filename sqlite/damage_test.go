@@ -31,8 +31,7 @@ import (
 //   - pages of the index that are sound but stand where another should, or entries
 //     with another key: the search takes a wrong turn, and finds an older snapshot or
 //     none, or, if the key became that of another snapshot, the wrong one. PRAGMA
-//     integrity_check, which compares the index with the table, finds all of that, and
-//     encrypt refuses a state that was saved under another id or number.
+//     integrity_check, which compares the index with the table, finds all of that.
 //   - the end of a WAL that is missing: it is what a crash leaves of a transaction
 //     that was not committed.
 //
