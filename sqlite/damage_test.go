@@ -28,9 +28,10 @@ import (
 //   - other bytes within a state. Whoever wants to know puts compress or encrypt
 //     above, whose checksums cover the stored state: the tests of package
 //     store/stack damage files beneath zstd.
-//   - pages of the index that are sound but stand where another should: the search
-//     takes a wrong turn, and finds an older snapshot or none. PRAGMA
-//     integrity_check, which compares the index with the table, finds that.
+//   - pages of the index that are sound but stand where another should, or entries
+//     with another key: the search takes a wrong turn, and finds an older snapshot or
+//     none, or, if the key became that of another snapshot, the wrong one. PRAGMA
+//     integrity_check, which compares the index with the table, finds all of that.
 //   - the end of a WAL that is missing: it is what a crash leaves of a transaction
 //     that was not committed.
 //
@@ -140,7 +141,8 @@ type findings struct {
 
 	// Wrong without an error:
 	bytes []string // the state has other bytes, as many as it should
-	lost  []string // it is another snapshot, or none
+	lost  []string // it is an older snapshot, or none
+	mixed []string // it is another snapshot's state
 }
 
 // examine calls everything on the file, and fails the test for what no damage
@@ -171,7 +173,8 @@ func examine(t *testing.T, path string) (found findings) {
 		return found
 	}
 	defer func() { failed(s.Close()) }()
-	for _, want := range intactSnapshots() {
+	saved := intactSnapshots()
+	for _, want := range saved {
 		got, err := s.LoadBefore(ctx, want.PersistenceID, want.SequenceNr+1)
 		switch {
 		case errors.Is(err, store.ErrNotFound):
@@ -179,6 +182,8 @@ func examine(t *testing.T, path string) (found findings) {
 		case failed(err):
 		case got.PersistenceID == want.PersistenceID && got.SequenceNr == want.SequenceNr && got.Timestamp.Equal(want.Timestamp) && bytes.Equal(got.State, want.State):
 			found.right++
+		case got.SequenceNr == want.SequenceNr && slices.ContainsFunc(saved, func(other store.Snapshot) bool { return bytes.Equal(got.State, other.State) }):
+			found.mixed = append(found.mixed, fmt.Sprintf("%s at %d", want.PersistenceID, want.SequenceNr))
 		case got.SequenceNr == want.SequenceNr && len(got.State) == len(want.State):
 			found.bytes = append(found.bytes, fmt.Sprintf("%s at %d", want.PersistenceID, want.SequenceNr))
 		default:
@@ -211,7 +216,7 @@ func examine(t *testing.T, path string) (found findings) {
 	// Writes may work or not, but they end. They are last: what they do to a damaged
 	// file is anybody's guess.
 	failed(s.Save(ctx, store.Snapshot{PersistenceID: "order-9", SequenceNr: 1, State: make([]byte, 2000)}))
-	failed(s.Delete(ctx, intactSnapshots()[0].PersistenceID, store.MaxSequenceNr))
+	failed(s.Delete(ctx, saved[0].PersistenceID, store.MaxSequenceNr))
 	return found
 }
 
@@ -278,6 +283,9 @@ func TestDamagedPages(t *testing.T) {
 					if len(found.bytes) > 0 && kind != "overflow" && kind != "table leaf" {
 						t.Errorf("page %d: the states have other bytes of %q", page, found.bytes)
 					}
+					if len(found.mixed) > 0 {
+						t.Errorf("page %d: mixed up are %q", page, found.mixed)
+					}
 					if len(found.lost) > 0 && (!strings.HasPrefix(kind, "index") || says == "ok") {
 						t.Errorf("page %d, of which integrity_check says %q: lost are %q", page, says, found.lost)
 					}
@@ -304,8 +312,8 @@ func TestDamagedHeader(t *testing.T) {
 			// few of each.
 			found.bytes = nil
 		}
-		if len(found.bytes) > 0 || len(found.lost) > 0 {
-			t.Errorf("byte %d is %#x: other bytes have %q, lost are %q", at, data[at], found.bytes, found.lost)
+		if len(found.bytes) > 0 || len(found.lost) > 0 || len(found.mixed) > 0 {
+			t.Errorf("byte %d is %#x: other bytes have %q, lost are %q, mixed up %q", at, data[at], found.bytes, found.lost, found.mixed)
 		}
 	}
 }
@@ -319,8 +327,8 @@ func TestDamagedLength(t *testing.T) {
 			t.Fatal(err)
 		}
 		found := examine(t, path)
-		if len(found.bytes) > 0 || len(found.lost) > 0 {
-			t.Errorf("%d of %d bytes: other bytes have %q, lost are %q", length, len(intact), found.bytes, found.lost)
+		if len(found.bytes) > 0 || len(found.lost) > 0 || len(found.mixed) > 0 {
+			t.Errorf("%d of %d bytes: other bytes have %q, lost are %q, mixed up %q", length, len(intact), found.bytes, found.lost, found.mixed)
 		}
 		// The last page may be one that nothing is missed of.
 		if len(found.errors) == 0 && length < len(intact)-damagedPageSize {

@@ -73,8 +73,8 @@
 // store.NewFallback finds the one before. SQLite has no checksums: other bytes within
 // a state it gives as they are, and where entries of the index are damaged in a way
 // that leaves its pages sound it may find an older snapshot, or none. A wrapper that
-// checks the stored state (compress, encrypt) makes the first an error; PRAGMA
-// integrity_check finds the second, and so does Check.
+// checks the stored state (compress, encrypt) makes the first an error; Check, which
+// also compares the index with the table, finds the second.
 //
 // # The driver
 //

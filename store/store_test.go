@@ -45,7 +45,10 @@ func TestErrorReadsAsALogLine(t *testing.T) {
 		{store.Wrap(store.OpLoadBefore, "order-1", 7, full), `load before "order-1" below 7: disk full`},
 		{store.Wrap(store.OpDelete, "a\nb", 7, full), `delete "a\nb" up to 7: disk full`},
 		{store.Wrap(store.OpList, "", 0, full), `list: disk full`},
+		{store.Wrap(store.OpList, "", 7, store.ErrCorrupt), `list at 7: snapshot corrupt`},
+		{store.Wrap(store.OpList, "order-1", 0, store.ErrCorrupt), `list "order-1": snapshot corrupt`},
 		{store.Wrap(store.OpOpen, "", 0, full), `open: disk full`},
+		{store.Wrap(store.OpOpen, "", 0, store.ErrCorrupt), `open: snapshot corrupt`},
 		{store.Wrap(store.OpSave, strings.Repeat("x", 2000), 1, store.ErrInvalid), `save "` + strings.Repeat("x", 64) + `"... at 1: invalid`},
 	} {
 		if c.err.Error() != c.want {
