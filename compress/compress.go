@@ -30,15 +30,23 @@ type Options struct {
 	// from before the wrapper are not held to it.
 	MaxDecodedBytes int64
 
+	// Dictionaries make small states, of 200 bytes to 4 KiB, much smaller than zstd can
+	// alone: see Train. The first compresses states of up to 128 KiB; all serve to
+	// decompress, each what was saved with it. So keep an old one behind a new one for
+	// as long as there may be snapshots of it. Allowed are dictionaries in zstd's
+	// format, no two with the same id. Nil is none. New keeps no reference to them.
+	Dictionaries [][]byte
+
 	// Concurrency is how many frames, of up to 1 MiB, are compressed and
 	// decompressed at once, over all callers; 0 means GOMAXPROCS. At most 1024.
 	Concurrency int
 }
 
 const (
-	defaultMinBytes        = 256
-	defaultMaxDecodedBytes = 512 << 20
-	maxConcurrency         = 1024
+	defaultMinBytes               = 256
+	defaultMinBytesWithDictionary = 64
+	defaultMaxDecodedBytes        = 512 << 20
+	maxConcurrency                = 1024
 )
 
 // Store is the wrapper that compresses states. Operations are as durable and as
@@ -48,10 +56,9 @@ const (
 // later version of this package, in a format not known here, is an error that
 // matches errors.ErrUnsupported.
 type Store struct {
-	inner   store.SnapshotStore
-	gate    store.Gate
-	codec   *codec
-	buffers buffers
+	inner store.SnapshotStore
+	gate  store.Gate
+	codec *codec
 }
 
 var (
@@ -78,6 +85,9 @@ func newStore(inner store.SnapshotStore, opts Options) (*Store, error) {
 	}
 	if opts.MinBytes == 0 {
 		opts.MinBytes = defaultMinBytes
+		if len(opts.Dictionaries) > 0 {
+			opts.MinBytes = defaultMinBytesWithDictionary
+		}
 	}
 	if opts.MaxDecodedBytes < 0 || opts.MaxDecodedBytes > math.MaxInt {
 		return nil, fmt.Errorf("compress: %w MaxDecodedBytes %d; allowed are 0 (for %d) to %d", store.ErrInvalid, opts.MaxDecodedBytes, defaultMaxDecodedBytes, math.MaxInt)
@@ -91,7 +101,11 @@ func newStore(inner store.SnapshotStore, opts Options) (*Store, error) {
 	if opts.Concurrency == 0 {
 		opts.Concurrency = min(runtime.GOMAXPROCS(0), maxConcurrency)
 	}
-	codec, err := newCodec(opts)
+	dictionaries, err := dictionaryIDs(opts.Dictionaries)
+	if err != nil {
+		return nil, err
+	}
+	codec, err := newCodec(opts, dictionaries)
 	if err != nil {
 		return nil, fmt.Errorf("compress: %w", err)
 	}
@@ -114,12 +128,11 @@ func (s *Store) save(ctx context.Context, snap store.Snapshot) error {
 	if size := int64(len(snap.State)); size > s.codec.maxBytes {
 		return fmt.Errorf("compress: %w: %d bytes; allowed by MaxDecodedBytes are %d", store.ErrTooLarge, size, s.codec.maxBytes)
 	}
-	buffer := s.buffers.get(s.codec.maxBlobSize(len(snap.State)))
-	defer s.buffers.put(buffer) // inner keeps no reference to what it was given
-	blob, err := s.codec.encode(ctx, snap.State, *buffer)
+	blob, buffer, err := s.codec.encode(ctx, snap.State)
 	if err != nil {
 		return err
 	}
+	defer s.codec.buffers.put(buffer) // inner keeps no reference to what it was given
 	snap.State = blob
 	return s.inner.Save(ctx, snap)
 }
@@ -189,7 +202,8 @@ func (s *Store) viewLatest(ctx context.Context, persistenceID string, view func(
 		if !isBlob(snap.State) {
 			return view(snap)
 		}
-		b, err := parseBlob(snap.State, s.codec.maxBytes)
+		var space [1]frame
+		b, err := s.codec.parse(snap.State, space[:])
 		if err != nil {
 			return loadError(store.OpLoadLatest, snap, err)
 		}
@@ -197,8 +211,8 @@ func (s *Store) viewLatest(ctx context.Context, persistenceID string, view func(
 			snap.State = b.frames[0].raw
 			return view(snap)
 		}
-		buffer := s.buffers.get(b.size)
-		defer s.buffers.put(buffer)
+		buffer := s.codec.buffers.get(b.size)
+		defer s.codec.buffers.put(buffer)
 		state := (*buffer)[:b.size:b.size]
 		if err := s.codec.decode(ctx, b, state); err != nil {
 			return loadError(store.OpLoadLatest, snap, err)
@@ -224,7 +238,8 @@ func (s *Store) delete(ctx context.Context, persistenceID string, toSequenceNr u
 // Close implements store.SnapshotStore.
 func (s *Store) Close() error {
 	return s.gate.Close(func() error {
-		return errors.Join(s.codec.close(), s.inner.Close())
+		s.codec.close()
+		return s.inner.Close()
 	})
 }
 
@@ -238,7 +253,8 @@ func (s *Store) decoded(ctx context.Context, op string, snap store.Snapshot) (st
 		snap.State = bytes.Clone(snap.State)
 		return snap, nil
 	}
-	b, err := parseBlob(snap.State, s.codec.maxBytes)
+	var space [1]frame
+	b, err := s.codec.parse(snap.State, space[:])
 	if err != nil {
 		return store.Snapshot{}, loadError(op, snap, err)
 	}

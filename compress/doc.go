@@ -18,7 +18,8 @@
 //	           4   4        bytes in the header from offset 8 on
 //	           8   4        53 C5 5A A7, the magic number of this package
 //	          12   1        version, 1
-//	          13   1        flags, 0; a reader refuses flags that it doesn't know
+//	          13   1        flags: 01 if any frame names a dictionary, else 00; a
+//	                        reader refuses flags that it doesn't know
 //	          14   uvarint  bytes in the state
 //	               uvarint  bytes in the first frame
 //	               ...      and so on for every frame, until the header ends
@@ -29,20 +30,34 @@
 //	          12   4        CRC-32C of the blob up to here
 //
 // The state is what the frames decode to, put together; an empty state has none.
-// Each is a frame of one segment, names the size of its content, which is never
-// 0, and uses no dictionary. All but the last hold at least 64 KiB. They depend
-// on nothing before them. A frame that holds bytes as they are consists of raw
-// blocks. What is written today holds 512 KiB to 1 MiB in each frame where there
-// are several, and ends every frame but those of states below MinBytes with
-// zstd's own checksum of the content; no reader may count on either.
+// Each is a frame of one segment and names the size of its content, which is never
+// 0. All but the last hold at least 64 KiB. They depend on nothing before them. A
+// frame that holds bytes as they are consists of raw blocks. What is written today
+// holds 512 KiB to 1 MiB in each frame where there are several, and ends every
+// frame that is compressed with zstd's own checksum of the content; no reader may
+// count on either.
 //
 // Beside the frames this takes 31 to 36 bytes for a state of up to 1 MiB.
 //
-// Flag 01 is reserved for frames that need a dictionary, which they name by its id
-// as RFC 8878 says. Every later version keeps the first 13 bytes and the trailer,
-// so that a reader can tell a blob of a version or with flags that it doesn't know
-// from a damaged one: the first is an error matching errors.ErrUnsupported, the
-// second store.ErrCorrupt.
+// A frame that was compressed with a dictionary names its id in the field that zstd
+// has for it, little-endian, where bits 0 and 1 of byte 4 of the frame say how long
+// it is (RFC 8878, 3.1.1.1.3):
+//
+//	frame      0   4        28 B5 2F FD, the magic number of a zstd frame
+//	           4   1        descriptor; bits 0 and 1: 0 for no id, 1, 2 and 3 for
+//	                        an id of 1, 2 and 4 bytes; bit 5, one segment, is set
+//	           5   0 to 4   id of the dictionary
+//	               1 to 8   size of the content, and so on as in any zstd frame
+//
+// The flag is there for readers older than dictionaries: they refuse the blob
+// instead of calling it damaged. It stands if and only if a frame names an id other
+// than 0. The dictionaries themselves are in zstd's own format (RFC 8878, 5), and
+// `zstd -D dictionary -dc` gives the state back.
+//
+// Every later version keeps the first 13 bytes and the trailer, so that a reader
+// can tell a blob of a version or with flags that it doesn't know from a damaged
+// one: the first is an error matching errors.ErrUnsupported, the second
+// store.ErrCorrupt.
 //
 // # Blobs and older states
 //
