@@ -27,8 +27,12 @@ type codec struct {
 	maxBytes     int64    // of a state
 }
 
-// newCodec returns the codec of opts, which have been checked.
-func newCodec(opts Options, dictionaries []uint32) (*codec, error) {
+// newCodec returns the codec of opts, which have been checked and have their defaults.
+func newCodec(opts Options) (*codec, error) {
+	dictionaries, err := dictionaryIDs(opts.Dictionaries)
+	if err != nil {
+		return nil, err
+	}
 	c := &codec{
 		slots:        make(slots, opts.Concurrency),
 		dictionaries: dictionaries,
@@ -40,7 +44,6 @@ func newCodec(opts Options, dictionaries []uint32) (*codec, error) {
 		zstd.WithEncoderConcurrency(opts.Concurrency),
 		zstd.WithSingleSegment(true), // else frames under 256 bytes don't name their size
 	}
-	var err error
 	// No frame has more to look back at than its own content.
 	if c.encoder, err = zstd.NewWriter(nil, append(common, zstd.WithWindowSize(frameSize))...); err != nil {
 		return nil, err

@@ -49,6 +49,43 @@ const (
 	maxConcurrency                = 1024
 )
 
+// Check returns an error matching store.ErrInvalid unless New accepts the options.
+func (o Options) Check() error {
+	if o.Level != "" {
+		if _, err := ParseLevel(string(o.Level)); err != nil {
+			return err
+		}
+	}
+	if o.MaxDecodedBytes < 0 || o.MaxDecodedBytes > math.MaxInt {
+		return fmt.Errorf("compress: %w MaxDecodedBytes %d; allowed are 0 (for %d) to %d", store.ErrInvalid, o.MaxDecodedBytes, defaultMaxDecodedBytes, math.MaxInt)
+	}
+	if o.Concurrency < 0 || o.Concurrency > maxConcurrency {
+		return fmt.Errorf("compress: %w Concurrency %d; allowed are 0 (for GOMAXPROCS) to %d", store.ErrInvalid, o.Concurrency, maxConcurrency)
+	}
+	_, err := dictionaryIDs(o.Dictionaries)
+	return err
+}
+
+// withDefaults returns the options with what 0 and "" stand for.
+func (o Options) withDefaults() Options {
+	if o.Level == "" {
+		o.Level = Fastest
+	}
+	if o.MinBytes == 0 {
+		o.MinBytes = defaultMinBytes
+		if len(o.Dictionaries) > 0 {
+			o.MinBytes = defaultMinBytesWithDictionary
+		}
+	}
+	if o.MaxDecodedBytes == 0 {
+		o.MaxDecodedBytes = defaultMaxDecodedBytes
+	}
+	if o.Concurrency == 0 {
+		o.Concurrency = min(runtime.GOMAXPROCS(0), maxConcurrency)
+	}
+	return o
+}
+
 // Store is the wrapper that compresses states. Operations are as durable and as
 // consistent as those of the store beneath.
 //
@@ -77,35 +114,10 @@ func newStore(inner store.SnapshotStore, opts Options) (*Store, error) {
 	if inner == nil {
 		return nil, fmt.Errorf("compress: %w inner store: nil", store.ErrInvalid)
 	}
-	if opts.Level == "" {
-		opts.Level = Fastest
-	}
-	if _, err := ParseLevel(string(opts.Level)); err != nil {
+	if err := opts.Check(); err != nil {
 		return nil, err
 	}
-	if opts.MinBytes == 0 {
-		opts.MinBytes = defaultMinBytes
-		if len(opts.Dictionaries) > 0 {
-			opts.MinBytes = defaultMinBytesWithDictionary
-		}
-	}
-	if opts.MaxDecodedBytes < 0 || opts.MaxDecodedBytes > math.MaxInt {
-		return nil, fmt.Errorf("compress: %w MaxDecodedBytes %d; allowed are 0 (for %d) to %d", store.ErrInvalid, opts.MaxDecodedBytes, defaultMaxDecodedBytes, math.MaxInt)
-	}
-	if opts.MaxDecodedBytes == 0 {
-		opts.MaxDecodedBytes = defaultMaxDecodedBytes
-	}
-	if opts.Concurrency < 0 || opts.Concurrency > maxConcurrency {
-		return nil, fmt.Errorf("compress: %w Concurrency %d; allowed are 0 (for GOMAXPROCS) to %d", store.ErrInvalid, opts.Concurrency, maxConcurrency)
-	}
-	if opts.Concurrency == 0 {
-		opts.Concurrency = min(runtime.GOMAXPROCS(0), maxConcurrency)
-	}
-	dictionaries, err := dictionaryIDs(opts.Dictionaries)
-	if err != nil {
-		return nil, err
-	}
-	codec, err := newCodec(opts, dictionaries)
+	codec, err := newCodec(opts.withDefaults())
 	if err != nil {
 		return nil, fmt.Errorf("compress: %w", err)
 	}

@@ -18,11 +18,6 @@ const maxWithDictionary = 128 << 10
 // dictionary in zstd's format, as Train and `zstd --train` make them, is
 // store.ErrInvalid.
 func DictionaryID(dictionary []byte) (uint32, error) {
-	id, err := dictionaryIDOf(dictionary)
-	return id, store.Wrap(store.OpOpen, "", 0, err)
-}
-
-func dictionaryIDOf(dictionary []byte) (uint32, error) {
 	if len(dictionary) == 0 {
 		return 0, fmt.Errorf("compress: %w dictionary: empty; allowed are those of Train and of zstd --train", store.ErrInvalid)
 	}
@@ -37,9 +32,9 @@ func dictionaryIDOf(dictionary []byte) (uint32, error) {
 func dictionaryIDs(dictionaries [][]byte) ([]uint32, error) {
 	var ids []uint32
 	for i, dictionary := range dictionaries {
-		id, err := dictionaryIDOf(dictionary)
+		id, err := DictionaryID(dictionary)
 		if err != nil {
-			return nil, fmt.Errorf("Dictionaries, number %d: %w", i+1, err)
+			return nil, fmt.Errorf("%w (number %d of Dictionaries)", err, i+1)
 		}
 		if slices.Contains(ids, id) {
 			return nil, fmt.Errorf("compress: %w Dictionaries: two of id %d; allowed is one of each", store.ErrInvalid, id)

@@ -140,18 +140,18 @@ func TestNewRefusesBadDictionaries(t *testing.T) {
 	good := mustTrain(t, accountStates(1, 100), 2<<10)
 	for name, test := range map[string]struct {
 		dictionaries [][]byte
-		want         string
+		want, which  string
 	}{
-		"empty":             {[][]byte{{}}, "number 1: compress: invalid dictionary: empty"},
-		"nil":               {[][]byte{good, nil}, "number 2: compress: invalid dictionary: empty"},
-		"text":              {[][]byte{good, []byte("just some content of a dictionary")}, "number 2: compress: invalid dictionary of 33 bytes"},
-		"cut short":         {[][]byte{good[:50]}, "number 1: compress: invalid dictionary of 50 bytes"},
-		"twice":             {[][]byte{good, good}, "two of id"},
-		"no id":             {[][]byte{append(append(bytes.Clone(good[:4]), 0, 0, 0, 0), good[8:]...)}, "number 1: compress: invalid dictionary"},
-		"another's content": {[][]byte{good, append(bytes.Clone(good), "more"...)}, "two of id"},
+		"empty":             {[][]byte{{}}, "compress: invalid dictionary: empty", "(number 1 of Dictionaries)"},
+		"nil":               {[][]byte{good, nil}, "compress: invalid dictionary: empty", "(number 2 of Dictionaries)"},
+		"text":              {[][]byte{good, []byte("just some content of a dictionary")}, "compress: invalid dictionary of 33 bytes", "(number 2 of Dictionaries)"},
+		"cut short":         {[][]byte{good[:50]}, "compress: invalid dictionary of 50 bytes", "(number 1 of Dictionaries)"},
+		"twice":             {[][]byte{good, good}, "two of id", ""},
+		"no id":             {[][]byte{append(append(bytes.Clone(good[:4]), 0, 0, 0, 0), good[8:]...)}, "compress: invalid dictionary", "(number 1 of Dictionaries)"},
+		"another's content": {[][]byte{good, append(bytes.Clone(good), "more"...)}, "two of id", ""},
 	} {
 		s, err := compress.New(mustMemory(t, 0), compress.Options{Dictionaries: test.dictionaries})
-		if s != nil || !errors.Is(err, store.ErrInvalid) || !strings.Contains(err.Error(), test.want) || !strings.Contains(err.Error(), "allowed") {
+		if s != nil || !errors.Is(err, store.ErrInvalid) || !strings.Contains(err.Error(), test.want) || !strings.HasSuffix(err.Error(), test.which) || !strings.Contains(err.Error(), "allowed") {
 			t.Errorf("%s: New: %v; want ErrInvalid that says %q and what is allowed", name, err, test.want)
 		}
 	}

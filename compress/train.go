@@ -38,11 +38,6 @@ var segmentSizes = []int{256, 1024, 4096}
 // Samples that a dictionary makes no smaller, or that are all the same, and a size out of range are store.ErrInvalid.
 // The samples are not changed, and not kept.
 func Train(samples [][]byte, size int) ([]byte, error) {
-	dictionary, err := train(samples, size)
-	return dictionary, store.Wrap(store.OpOpen, "", 0, err)
-}
-
-func train(samples [][]byte, size int) ([]byte, error) {
 	if size < minDictionaryBytes || size > maxDictionaryBytes {
 		return nil, fmt.Errorf("compress: %w size %d of a dictionary; allowed are %d to %d bytes", store.ErrInvalid, size, minDictionaryBytes, maxDictionaryBytes)
 	}

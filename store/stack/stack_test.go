@@ -1,14 +1,20 @@
 package stack
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
 	"reflect"
+	"strconv"
 	"strings"
 	"testing"
 
 	"pgregory.net/rapid"
 
+	"github.com/snapstack/snapstack/compress"
 	"github.com/snapstack/snapstack/store"
 )
 
@@ -66,16 +72,21 @@ func TestParseErrors(t *testing.T) {
 		"sqlite(path=a.db,busy_timeout=0)": `sqlite: option busy_timeout=0; allowed is a duration above 0`,
 		"zstd(max=0) | memory":             `zstd: option max=0; allowed is a size`,
 		"objectstore(url=mem://,urls=x)":   `objectstore: unknown option "urls"; allowed are url, prefix, keep`,
-		"zstd(level=11) | memory":          `zstd: option level: compress: invalid Level "11"; allowed are "fastest"`,
-		"sqlite":                           `sqlite: option "path" is required`,
-		"sqlite(path=a.db,sync=sometimes)": `sqlite: option sync: sqlite: invalid Synchronous "SOMETIMES"; allowed are [OFF NORMAL FULL EXTRA]`,
-		"sqlite(path=a.db,journal=paper)":  `sqlite: option journal: sqlite: invalid JournalMode "PAPER"; allowed are [WAL DELETE TRUNCATE PERSIST]`,
-		"objectstore":                      `objectstore: option "url" is required`,
-		"objectstore(url=ftp://x)":         `objectstore: option url: invalid scheme of the url: "ftp"; allowed are mem://, file:///directory and s3://bucket`,
-		"objectstore(url=mem://name)":      `objectstore: option url: invalid url: allowed is mem:// and nothing behind it`,
-		"objectstore(url=file://x)":        `objectstore: option url: invalid url; allowed is file:// and an absolute path`,
-		"objectstore(url=s3://)":           `objectstore: option url: s3: invalid`,
-		"objectstore(url=s3://b?key=v)":    `objectstore: option url: s3: invalid`,
+		"zstd(level=fastest,level=best) | memory": `zstd: option "level" is given twice`,
+		"zstd(dict=absent.dict) | memory":         `zstd: option dict: invalid dictionary: open absent.dict: no such file or directory; allowed is the path of a file`,
+		`zstd(dict="") | memory`:                  `zstd: option dict: invalid dictionary: open : no such file or directory`,
+		"zstd(dict=.) | memory":                   `zstd: option dict: invalid dictionary: read .: is a directory; allowed is`,
+		"zstd(dict=stack_test.go) | memory":       `zstd: option dict: stack_test.go: compress: invalid dictionary of`,
+		"zstd(level=11) | memory":                 `zstd: option level: compress: invalid Level "11"; allowed are "fastest"`,
+		"sqlite":                                  `sqlite: option "path" is required`,
+		"sqlite(path=a.db,sync=sometimes)":        `sqlite: option sync: sqlite: invalid Synchronous "SOMETIMES"; allowed are [OFF NORMAL FULL EXTRA]`,
+		"sqlite(path=a.db,journal=paper)":         `sqlite: option journal: sqlite: invalid JournalMode "PAPER"; allowed are [WAL DELETE TRUNCATE PERSIST]`,
+		"objectstore":                             `objectstore: option "url" is required`,
+		"objectstore(url=ftp://x)":                `objectstore: option url: invalid scheme of the url: "ftp"; allowed are mem://, file:///directory and s3://bucket`,
+		"objectstore(url=mem://name)":             `objectstore: option url: invalid url: allowed is mem:// and nothing behind it`,
+		"objectstore(url=file://x)":               `objectstore: option url: invalid url; allowed is file:// and an absolute path`,
+		"objectstore(url=s3://)":                  `objectstore: option url: s3: invalid`,
+		"objectstore(url=s3://b?key=v)":           `objectstore: option url: s3: invalid`,
 	} {
 		_, err := Parse(text)
 		if !errors.Is(err, store.ErrInvalid) || !strings.Contains(err.Error(), says) {
@@ -97,6 +108,102 @@ func TestErrorsDoNotRepeatPasswords(t *testing.T) {
 		if _, err := Parse(text); err == nil || strings.Contains(err.Error(), "secret") && !strings.Contains(err.Error(), "secret_access_key") {
 			t.Errorf("Parse(%q): %v; want an error without the password", text, err)
 		}
+	}
+}
+
+func TestDictionaries(t *testing.T) {
+	dir := t.TempDir()
+	var paths []string
+	var dictionaries [][]byte
+	var state []byte
+	for _, kind := range []string{"old", "new"} {
+		var samples [][]byte
+		for n := range 100 {
+			samples = append(samples, fmt.Appendf(nil, `{"kind of this state":%q,"number in the sequence":%d,"its square":%d}`, kind, n, n*n))
+		}
+		state = samples[50]
+		dictionary, err := compress.Train(samples, 4<<10)
+		if err != nil {
+			t.Fatal(err)
+		}
+		path := filepath.Join(dir, kind+", "+kind+".dict")
+		if err := os.WriteFile(path, dictionary, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		dictionaries = append(dictionaries, dictionary)
+		paths = append(paths, path)
+	}
+	bucket := "objectstore(url=" + strconv.Quote("file://"+filepath.ToSlash(dir)+"/bucket") + ")"
+	save := func(text string) {
+		t.Helper()
+		s, err := Open(t.Context(), text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer s.Close()
+		if err := s.Save(t.Context(), store.Snapshot{PersistenceID: "order-1", SequenceNr: 1, State: state}); err != nil {
+			t.Error(err)
+		}
+	}
+	load := func(text string) error {
+		t.Helper()
+		s, err := Open(t.Context(), text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer s.Close()
+		snap, err := s.LoadLatest(t.Context(), "order-1")
+		if err == nil && !bytes.Equal(snap.State, state) {
+			t.Errorf("loaded %q; want %q", snap.State, state)
+		}
+		return err
+	}
+	save(fmt.Sprintf("zstd(dict=%q) | %s", paths[0], bucket))
+	both := fmt.Sprintf("zstd(min=0,dict=%q,dict=%q) | %s", paths[1], paths[0], bucket)
+	if err := load(both); err != nil {
+		t.Error(err)
+	}
+	save(both)
+	if err := load(both); err != nil {
+		t.Error(err)
+	}
+	id, err := compress.DictionaryID(dictionaries[1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := load(fmt.Sprintf("zstd(dict=%q) | %s", paths[0], bucket)); !errors.Is(err, errors.ErrUnsupported) || !strings.Contains(err.Error(), fmt.Sprint(id)) {
+		t.Errorf("loaded without the dictionary that the first of two is: %v; want ErrUnsupported with its id, %d", err, id)
+	}
+}
+
+// What is wrong with a dictionary or another option is found out before a backend
+// creates its file.
+func TestBadZstdOptionsOpenNothing(t *testing.T) {
+	var samples [][]byte
+	for n := range 100 {
+		samples = append(samples, fmt.Appendf(nil, `{"number in the sequence":%d,"its square":%d}`, n, n*n))
+	}
+	dictionary, err := compress.Train(samples, 1<<10)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	path := filepath.Join(dir, "states.dict")
+	if err := os.WriteFile(path, dictionary, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for options, says := range map[string]string{
+		fmt.Sprintf("dict=%q", path+"x"):           "no such file",
+		fmt.Sprintf("dict=%q,dict=%q", path, path): "two of id",
+		"concurrency=1025":                         "Concurrency 1025",
+	} {
+		_, err := Open(t.Context(), fmt.Sprintf("zstd(%s) | sqlite(path=%q)", options, filepath.Join(dir, "a.db")))
+		if !errors.Is(err, store.ErrInvalid) || !strings.Contains(err.Error(), says) || !strings.Contains(err.Error(), "allowed") {
+			t.Errorf("Open with %s: %v; want ErrInvalid that says %q and what is allowed", options, err, says)
+		}
+	}
+	if left, err := os.ReadDir(dir); err != nil || len(left) != 1 {
+		t.Errorf("Open created something: %v, %v", left, err)
 	}
 }
 
