@@ -194,44 +194,56 @@ func (s *Store) loadBefore(ctx context.Context, persistenceID string, sequenceNr
 // again, or the one that the store beneath lends where that holds the state as it
 // is.
 func (s *Store) ViewLatest(ctx context.Context, persistenceID string, view func(store.Snapshot) error) error {
-	var viewErr error
-	err := s.viewLatest(ctx, persistenceID, func(snap store.Snapshot) error {
-		viewErr = view(snap)
-		return nil
-	})
+	viewErr, err := s.viewLatest(ctx, persistenceID, view)
 	if err != nil {
 		return store.Wrap(store.OpLoadLatest, persistenceID, 0, err)
 	}
 	return viewErr
 }
 
-func (s *Store) viewLatest(ctx context.Context, persistenceID string, view func(store.Snapshot) error) error {
+// viewLatest returns the error of view, to be returned as it is, apart from its own.
+func (s *Store) viewLatest(ctx context.Context, persistenceID string, view func(store.Snapshot) error) (viewErr, err error) {
 	if err := s.gate.Enter(ctx); err != nil {
-		return err
+		return nil, err
 	}
 	defer s.gate.Leave()
-	return store.ViewLatest(ctx, s.inner, persistenceID, func(snap store.Snapshot) error {
-		if !isBlob(snap.State) {
-			return view(snap)
-		}
-		var space [1]frame
-		b, err := s.codec.parse(snap.State, space[:])
+	err = store.ViewLatest(ctx, s.inner, persistenceID, func(snap store.Snapshot) error {
+		buffer, err := s.lend(ctx, &snap)
 		if err != nil {
-			return loadError(store.OpLoadLatest, snap, err)
+			return err
 		}
-		if len(b.frames) == 1 && b.frames[0].raw != nil {
-			snap.State = b.frames[0].raw
-			return view(snap)
+		if buffer != nil {
+			defer s.codec.buffers.put(buffer)
 		}
-		buffer := s.codec.buffers.get(b.size)
-		defer s.codec.buffers.put(buffer)
-		state := (*buffer)[:b.size:b.size]
-		if err := s.codec.decode(ctx, b, state); err != nil {
-			return loadError(store.OpLoadLatest, snap, err)
-		}
-		snap.State = state
-		return view(snap)
+		viewErr = view(snap)
+		return nil
 	})
+	return viewErr, err
+}
+
+// lend replaces the stored state of snap by what it decodes to, and returns the buffer
+// that this is in, if it is not where it was.
+func (s *Store) lend(ctx context.Context, snap *store.Snapshot) (*[]byte, error) {
+	if !isBlob(snap.State) {
+		return nil, nil
+	}
+	var space [1]frame
+	b, err := s.codec.parse(snap.State, space[:])
+	if err != nil {
+		return nil, loadError(store.OpLoadLatest, *snap, err)
+	}
+	if len(b.frames) == 1 && b.frames[0].raw != nil {
+		snap.State = b.frames[0].raw
+		return nil, nil
+	}
+	buffer := s.codec.buffers.get(b.size + decoderSlack)
+	state := (*buffer)[:b.size]
+	if err := s.codec.decode(ctx, b, state); err != nil {
+		s.codec.buffers.put(buffer)
+		return nil, loadError(store.OpLoadLatest, *snap, err)
+	}
+	snap.State = state[:b.size:b.size]
+	return buffer, nil
 }
 
 // Delete implements store.SnapshotStore.

@@ -14,6 +14,7 @@ func newSampler(concurrency int) (*zstd.Encoder, error) {
 		zstd.WithEncoderLevel(zstd.SpeedFastest),
 		zstd.WithEncoderConcurrency(concurrency),
 		zstd.WithEncoderCRC(false),
+		zstd.WithAllLitEntropyCompression(true), // digits shrink where nothing repeats
 		zstd.WithWindowSize(sampleSize),
 		zstd.WithLowerEncoderMem(true),
 	)
