@@ -116,6 +116,28 @@ func TestIncompressible(t *testing.T) {
 	}
 }
 
+// What is incompressible never meets the encoder, which is what takes time.
+func TestIncompressibleStatesAreNotEncoded(t *testing.T) {
+	inner, err := memory.New(memory.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := New(inner, Options{Level: Best})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	s.codec.encoder = nil
+	state := make([]byte, 4<<20)
+	rand.NewChaCha8([32]byte{3}).Read(state) // never fails
+	if err := s.Save(t.Context(), store.Snapshot{PersistenceID: "random", SequenceNr: 1, State: state}); err != nil {
+		t.Fatal(err)
+	}
+	if snap, err := s.LoadLatest(t.Context(), "random"); err != nil || !bytes.Equal(snap.State, state) {
+		t.Errorf("LoadLatest gave %d bytes, %v", len(snap.State), err)
+	}
+}
+
 func TestRawFrameSize(t *testing.T) {
 	for _, size := range []int{1, 255, 256, 65536 + 255, 65536 + 256, maxBlockSize - 1, maxBlockSize, maxBlockSize + 1, frameSize} {
 		if got, want := rawFrameSize(size), len(appendRawFrame(nil, make([]byte, size))); got != want {

@@ -18,10 +18,11 @@ type Options struct {
 	Level Level
 
 	// MinBytes is the size in bytes below which a state is stored as it is, behind
-	// the header; 0 means 256, and a negative number compresses every state. Pieces
-	// of JSON below 256 bytes came out at most 15 % smaller and up to 6 % larger,
-	// those just above it a third smaller; stored as it is, a state is also loaded
-	// without decoding.
+	// the header; 0 means 256, or 64 with Dictionaries, and a negative number
+	// compresses every state. Pieces of JSON below 256 bytes came out at most 15 %
+	// smaller and up to 6 % larger, those just above it a third smaller; with a
+	// dictionary those of 80 bytes came out a third smaller, of 50 a fifth. Stored as it
+	// is, a state is also loaded without decoding.
 	MinBytes int
 
 	// MaxDecodedBytes is the greatest size in bytes of a state; 0 means 512 MiB. A

@@ -2,10 +2,26 @@
 //
 // What it stores is a legal zstd stream, so `zstd -dc` gives a stored state back
 // without this package. Large states are cut into frames that are compressed and
-// decompressed in parallel. States too small to shrink are stored as they are,
-// behind the same header. Bytes that a store held before the wrapper was added are
-// returned as they are: it can be put over a store that is in use. It can't be
-// taken away again as easily, since what lies beneath is then compressed.
+// decompressed in parallel. What is too small to shrink, or a sample shows to be
+// incompressible, is stored as it is, behind the same header and checksum. Many
+// small states that resemble each other shrink with a dictionary: see Train.
+//
+// Bytes that a store held before the wrapper was added are returned as they are: it
+// can be put over a store that is in use. It can't be taken away again as easily,
+// since what lies beneath is then compressed.
+//
+// # Memory
+//
+// A Store keeps an encoder for each of Options.Concurrency once it is needed: of 3 MB
+// at level Fastest, 4 at Default, 7 at Better and 39 at Best; a dictionary of
+// 64 KiB adds 1.5 MB at Fastest, 3.5 at Default and 9.5 at the others. Everything else
+// is buffers, in a pool that the garbage collector empties. While states of several
+// frames are saved they are Concurrency times 1 MiB, over all callers, and for each
+// caller about twice the size of its blob; while one is viewed, the size of the
+// state. So a burst of states of 8 MB leaves nothing behind but the encoders.
+//
+// LoadLatest and LoadBefore allocate the state once, exactly as large as it is. Save
+// and ViewLatest allocate nothing that grows with it.
 //
 // # Format
 //
@@ -58,6 +74,10 @@
 // can tell a blob of a version or with flags that it doesn't know from a damaged
 // one: the first is an error matching errors.ErrUnsupported, the second
 // store.ErrCorrupt.
+//
+// The frames are verified twice, by the checksum of the blob before anything is decoded
+// and by zstd's of the content. The second is what sees that a dictionary has the
+// right id and the wrong content.
 //
 // # Blobs and older states
 //
