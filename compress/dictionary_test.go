@@ -36,7 +36,7 @@ func TestADictionaryHalvesHeldBackStates(t *testing.T) {
 			continue
 		}
 		samples, heldBack := states[:len(states)*2/3], states[len(states)*2/3:]
-		for _, level := range []compress.Level{compress.Fastest, compress.Default, compress.Better} {
+		for _, level := range []compress.Level{compress.Fastest, compress.Better} {
 			without := storedBytes(t, compress.Options{Level: level}, heldBack)
 			for _, size := range []int{16 << 10, 64 << 10} {
 				with := storedBytes(t, compress.Options{Level: level, Dictionaries: [][]byte{mustTrain(t, samples, size)}}, heldBack)
