@@ -424,7 +424,7 @@ func TestConcurrentLargeStates(t *testing.T) {
 
 // What is lent, to a view or to the store beneath, is in nobody else's hands.
 func TestBuffersAreNotSharedWhileLent(t *testing.T) {
-	state, other := jsonState(20_000), bytes.Repeat([]byte("other "), 3500)
+	state, other := jsonState(20_000), bytes.Repeat([]byte("other"), 4000) // of the same size class
 	var s *compress.Store
 	useBuffers := func() {
 		done := make(chan struct{})

@@ -303,6 +303,7 @@ func TestLyingBlobs(t *testing.T) {
 		"skippable frame":                          seal(newHeader(1, 0, 4, 12), []byte("\x50\x2a\x4d\x18\x04\x00\x00\x00abcd")),
 		"frame without a size":                     seal(newHeader(1, 0, 1, 10), []byte("\x28\xb5\x2f\xfd\x00\x58\x09\x00\x00x")),
 		"frame with a dictionary":                  seal(newHeader(1, 0, 1, 11), []byte("\x28\xb5\x2f\xfd\x21\x07\x01\x09\x00\x00x")),
+		"frame with a window":                      seal(newHeader(1, 0, 300, 311), append([]byte("\x28\xb5\x2f\xfd\x40\x58\x2c\x00\x61\x09\x00"), make([]byte, 300)...)),
 		"flag of a dictionary that no frame needs": seal(newHeader(1, 1, 3, 12), []byte("\x28\xb5\x2f\xfd\x20\x03\x19\x00\x00abc")),
 		"frame of nothing":                         seal(newHeader(1, 0, 0, 9), []byte("\x28\xb5\x2f\xfd\x20\x00\x01\x00\x00")),
 		"frame larger than said":                   seal(newHeader(1, 0, 2, 12), []byte("\x28\xb5\x2f\xfd\x20\x02\x19\x00\x00abc")),

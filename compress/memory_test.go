@@ -3,6 +3,7 @@ package compress_test
 import (
 	"fmt"
 	"runtime"
+	"runtime/debug"
 	"sync"
 	"testing"
 
@@ -112,6 +113,8 @@ func TestAllocations(t *testing.T) {
 	if raceEnabled {
 		t.Skip("under -race a sync.Pool drops buffers at random")
 	}
+	// A garbage collection would empty the pools in between.
+	defer debug.SetGCPercent(debug.SetGCPercent(-1))
 	for _, size := range []int{100, 1000, 64 << 10, 4 << 20} {
 		inner := &fixed{keep: true}
 		s := mustNew(t, inner, compress.Options{Concurrency: 2})
@@ -140,8 +143,8 @@ func TestAllocations(t *testing.T) {
 			if got := testing.AllocsPerRun(10, call); got > test.count {
 				t.Errorf("%s of %d bytes: %v allocations; want at most %v", name, size, got, test.count)
 			}
-			// A garbage collection in between empties the pool, hence the second try.
-			if got := min(allocated(5, call), allocated(5, call)); got > test.bytes {
+			// What is in the pool of another processor is not at hand now and then.
+			if got := min(allocated(5, call), allocated(5, call), allocated(5, call)); got > test.bytes {
 				t.Errorf("%s of %d bytes allocated %d; want at most %d", name, size, got, test.bytes)
 			}
 		}
