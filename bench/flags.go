@@ -5,8 +5,12 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"io/fs"
+	"os"
 	"strconv"
 	"time"
+
+	"github.com/dustin/go-humanize"
 
 	"github.com/snapstack/snapstack/bench/workload"
 	"github.com/snapstack/snapstack/store/stack"
@@ -28,6 +32,9 @@ read, and prints a table that compares them.
                     save the next one (default 0.9)
   -ids N            entities, of which a few are hot (default 200)
   -seed N           seed of the generated states and of the choice of operations (default 1)
+  -train FILE       compare nothing: train a dictionary from -states, for small states that
+                    resemble each other, and write it to FILE, which must not exist
+  -train-size SIZE  size of that dictionary, 1KiB to 1MiB (default 64KiB)
 
 A stack is written outermost layer first, as on one line of configuration:
 
@@ -45,6 +52,8 @@ Examples:
 
   go run ./bench
   go run ./bench -states snapshots/ -stack 'sqlite(path=a.db)' -stack 'zstd | sqlite(path=b.db)'
+  go run ./bench -states snapshots/ -train states.dict
+  go run ./bench -states snapshots/ -stack 'zstd | memory' -stack 'zstd(dict=states.dict) | memory'
   go run ./bench -stack 'cache(size=8MiB) | sqlite(path=a.db)' -stack 'cache(size=64MiB) | sqlite(path=a.db)'
 `
 
@@ -54,12 +63,15 @@ type config struct {
 	states []string     // paths; none for generated states
 	temp   string       // the folder of the default stacks; empty where there are others
 	opts   workload.Options
+
+	train      string // the path of the dictionary to train instead of comparing; empty for none
+	trainBytes int
 }
 
 // parseFlags reads and checks the command line. It returns flag.ErrHelp where help
 // was asked for, and opens nothing.
 func parseFlags(args []string) (config, error) {
-	cfg := config{opts: workload.Options{IDs: 200, Reads: 0.9, Duration: 2 * time.Second, Concurrency: 8, Seed: 1}}
+	cfg := config{trainBytes: 64 << 10, opts: workload.Options{IDs: 200, Reads: 0.9, Duration: 2 * time.Second, Concurrency: 8, Seed: 1}}
 	var texts []string
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	flags.SetOutput(io.Discard) // the caller shows the error
@@ -99,6 +111,21 @@ func parseFlags(args []string) (config, error) {
 		}
 		return nil
 	})
+	flags.Func("train", "", func(value string) error {
+		if _, err := os.Lstat(value); value == "" || !errors.Is(err, fs.ErrNotExist) {
+			return errors.New("allowed is the path of a file that does not exist")
+		}
+		cfg.train = value
+		return nil
+	})
+	flags.Func("train-size", "", func(value string) error {
+		size, err := humanize.ParseBytes(value)
+		if err != nil || size < 1<<10 || size > 1<<20 {
+			return errors.New("allowed are sizes from 1KiB to 1MiB, as 16KiB")
+		}
+		cfg.trainBytes = int(size)
+		return nil
+	})
 	if err := flags.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
 			return config{}, err
@@ -107,6 +134,9 @@ func parseFlags(args []string) (config, error) {
 	}
 	if flags.NArg() > 0 {
 		return config{}, fmt.Errorf("unexpected argument %q: stacks and states are given by -stack and -states, each repeated for more", flags.Arg(0))
+	}
+	if cfg.train != "" && (len(cfg.states) == 0 || len(texts) > 0) {
+		return config{}, errors.New("-train needs -states to train from, and takes no -stack")
 	}
 	for _, text := range texts {
 		spec, err := stack.Parse(text)

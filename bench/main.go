@@ -4,6 +4,10 @@
 //	go run ./bench
 //	go run ./bench -states snapshots/ -stack 'sqlite(path=a.db)' -stack 'cache | zstd | sqlite(path=b.db)'
 //
+// or trains a dictionary for zstd from them:
+//
+//	go run ./bench -states snapshots/ -train states.dict
+//
 // -help explains the flags, and package bench/workload the workload and what it
 // checks. The table goes to stdout; progress, if stderr is a terminal, and whatever
 // is wrong go to stderr. The exit status is 0 where every read of every stack was
@@ -61,6 +65,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (status i
 	} else if cfg.opts.States, err = loadStates(cfg.states); err != nil {
 		complain(stderr, err)
 		return exitUsage
+	}
+	if cfg.train != "" {
+		return trainDictionary(ctx, cfg, stdout, stderr)
 	}
 	stacks := cfg.stacks
 	if len(stacks) == 0 {

@@ -2,7 +2,8 @@ package compress
 
 import (
 	"context"
-	"fmt"
+	"math/bits"
+	"slices"
 
 	"github.com/klauspost/compress/zstd"
 )
@@ -11,91 +12,179 @@ import (
 // whole 0.3 to 0.6 % larger than a single one; of 1 MiB, 0.2 %.
 const frameSize = 1 << 20
 
-// codec turns states into blobs and back. It is safe for concurrent use.
+// decoderSlack is how many bytes the decoder may write past the end where there is
+// room: it then copies sixteen bytes at a time up to there.
+const decoderSlack = 16
+
+// codec turns states into blobs and back. It is safe for concurrent use. Each of its
+// encoders and decoders is as many as there are slots, made when they are first
+// needed and kept.
 type codec struct {
-	slots    slots
-	encoder  *zstd.Encoder
-	decoder  *zstd.Decoder
-	minBytes int   // smaller states are stored in raw blocks
-	maxBytes int64 // of a state
+	slots        slots
+	buffers      buffers
+	encoder      *zstd.Encoder
+	sampler      *zstd.Encoder // see incompressible
+	dictEncoder  *zstd.Encoder // with the first dictionary; nil where there is none
+	decoder      *zstd.Decoder
+	dictionaries []uint32 // ids of those that the decoder has
+	minBytes     int      // smaller states are stored in raw blocks
+	maxBytes     int64    // of a state
 }
 
-// newCodec returns the codec of opts, which have been checked.
+// newCodec returns the codec of opts, which have been checked and have their defaults.
 func newCodec(opts Options) (*codec, error) {
-	encoder, err := zstd.NewWriter(nil,
+	dictionaries, err := dictionaryIDs(opts.Dictionaries)
+	if err != nil {
+		return nil, err
+	}
+	c := &codec{
+		slots:        make(slots, opts.Concurrency),
+		dictionaries: dictionaries,
+		minBytes:     opts.MinBytes,
+		maxBytes:     opts.MaxDecodedBytes,
+	}
+	common := []zstd.EOption{
 		zstd.WithEncoderLevel(encoderLevels[opts.Level]),
 		zstd.WithEncoderConcurrency(opts.Concurrency),
-		zstd.WithWindowSize(frameSize), // no frame has more to look back at
-		zstd.WithSingleSegment(true),   // else those under 256 bytes don't name their size
-	)
-	if err != nil {
+		zstd.WithSingleSegment(true), // else frames under 256 bytes don't name their size
+	}
+	// No frame has more to look back at than its own content.
+	if c.encoder, err = zstd.NewWriter(nil, append(common, zstd.WithWindowSize(frameSize))...); err != nil {
 		return nil, err
 	}
-	decoder, err := zstd.NewReader(nil,
+	if c.sampler, err = newSampler(opts.Concurrency); err != nil {
+		return nil, err
+	}
+	if len(opts.Dictionaries) > 0 {
+		level := encoderLevels[opts.Level]
+		if opts.Level == Best {
+			// Best indexes the dictionary anew for every state: 2 ms for 64 KiB, where the
+			// others copy an index, and what comes out is no smaller than at Better.
+			level = encoderLevels[Better]
+		}
+		first := opts.Dictionaries[0]
+		window := 1 << bits.Len(uint(len(first)+maxWithDictionary-1)) // to look back at all of it from anywhere
+		c.dictEncoder, err = zstd.NewWriter(nil, append(common, zstd.WithEncoderLevel(level), zstd.WithWindowSize(window), zstd.WithEncoderDict(first))...)
+		if err != nil {
+			return nil, err
+		}
+	}
+	c.decoder, err = zstd.NewReader(nil,
 		zstd.WithDecoderConcurrency(opts.Concurrency),
 		zstd.WithDecodeAllCapLimit(true), // never more than the frame said, and its place has room for
+		zstd.WithDecoderDicts(opts.Dictionaries...),
 	)
 	if err != nil {
 		return nil, err
 	}
-	return &codec{
-		slots:    make(slots, opts.Concurrency),
-		encoder:  encoder,
-		decoder:  decoder,
-		minBytes: opts.MinBytes,
-		maxBytes: opts.MaxDecodedBytes,
-	}, nil
+	return c, nil
 }
 
-func (c *codec) close() error {
-	c.decoder.Close()
-	return c.encoder.Close()
-}
+// close ends the decoder. Encoders that are only used for EncodeAll hold nothing but
+// memory.
+func (c *codec) close() { c.decoder.Close() }
 
-// maxBlobSize returns the size of the buffer that encode needs for a state of size
-// bytes.
-func (c *codec) maxBlobSize(size int) int {
-	n := frameCount(size)
-	return maxHeaderSize(n) + n*c.maxFrameSize(size, n) + trailerSize
-}
-
-// encode returns the blob of state, written somewhere in buffer, which is of
-// maxBlobSize. It reads state no more when it returns.
-func (c *codec) encode(ctx context.Context, state, buffer []byte) ([]byte, error) {
-	// Every frame is encoded into a part of the buffer that has room for the worst
-	// case; then they move down to stand one after the other. The header's size is
-	// known only then: it is put right before them.
-	n := frameCount(len(state))
-	start := maxHeaderSize(n)
-	room := c.maxFrameSize(len(state), n)
-	frames := make([][]byte, n)
-	err := c.slots.each(ctx, n, func(i int) error {
-		content := state[part(len(state), i, n):part(len(state), i+1, n)]
-		at := start + i*room
-		place := buffer[at : at : at+room]
-		if len(state) < c.minBytes {
-			frames[i] = appendRawFrame(place, content)
-		} else {
-			frames[i] = c.encoder.EncodeAll(content, place)
+// encode returns the blob of state, and the buffer that it stands in, which goes back
+// to c.buffers when the blob is used no more. It reads state no more when it returns.
+func (c *codec) encode(ctx context.Context, state []byte) (blob []byte, buffer *[]byte, err error) {
+	if n := frameCount(len(state)); n > 1 {
+		return c.encodeFrames(ctx, state, n)
+	}
+	// The header's size is known only when there is a frame: it is put right before it.
+	start := maxHeaderSize(1)
+	buffer = c.buffers.get(start + c.maxFrameSize(len(state)) + trailerSize)
+	var frame []byte
+	flags, sizes := byte(0), make([]int, 0, 1)
+	if len(state) > 0 {
+		frame, flags, err = c.encodeFrame(ctx, state, (*buffer)[start:start])
+		if err != nil {
+			c.buffers.put(buffer)
+			return nil, nil, err
 		}
-		if len(frames[i]) > room {
-			return fmt.Errorf("compress: a frame of %d bytes took %d, over the encoder's own limit of %d", len(content), len(frames[i]), room)
+		sizes = append(sizes, len(frame))
+	}
+	header := appendHeader((*buffer)[:0], flags, len(state), sizes)
+	begin := start - len(header)
+	copy((*buffer)[begin:], header)
+	// The frame is there already, unless it outgrew its place for a moment.
+	blob = append((*buffer)[begin:start], frame...)
+	return appendTrailer(blob), buffer, nil
+}
+
+// encodeFrame appends the frame that holds a whole state to dst.
+func (c *codec) encodeFrame(ctx context.Context, state, dst []byte) (frame []byte, flags byte, err error) {
+	if len(state) < c.minBytes {
+		return appendRawFrame(dst, state), 0, nil
+	}
+	if err := c.slots.take(ctx); err != nil {
+		return nil, 0, err
+	}
+	defer c.slots.give()
+	if c.dictEncoder != nil && len(state) <= maxWithDictionary {
+		frame, flags = c.dictEncoder.EncodeAll(state, dst), flagDictionary
+	} else if !c.incompressible(state) {
+		frame = c.encoder.EncodeAll(state, dst)
+	}
+	if len(frame) == 0 || len(frame) >= rawFrameSize(len(state)) {
+		return appendRawFrame(dst, state), 0, nil
+	}
+	return frame, flags, nil
+}
+
+// An encodedFrame is one of several frames of a blob in the making.
+type encodedFrame struct {
+	content []byte
+	encoded *[]byte // a buffer with the frame at its beginning, or nil where content is stored as it is
+	size    int     // of the frame
+}
+
+// encodeFrames is encode for states of several frames.
+func (c *codec) encodeFrames(ctx context.Context, state []byte, n int) (blob []byte, buffer *[]byte, err error) {
+	frames := make([]encodedFrame, n)
+	defer func() {
+		for _, f := range frames {
+			if f.encoded != nil {
+				c.buffers.put(f.encoded)
+			}
+		}
+	}()
+	err = c.slots.each(ctx, n, func(i int) error {
+		content := state[part(len(state), i, n):part(len(state), i+1, n)]
+		frames[i] = encodedFrame{content: content, size: rawFrameSize(len(content))}
+		if len(state) < c.minBytes || c.incompressible(content) {
+			return nil
+		}
+		// However many callers there are, only as many buffers of the size of a frame are
+		// in use as there are slots; what waits, here or for the store beneath, is small.
+		room := c.buffers.get(c.maxFrameSize(len(content)))
+		defer c.buffers.put(room)
+		encoded := c.encoder.EncodeAll(content, (*room)[:0])
+		if len(encoded) < frames[i].size {
+			frames[i].size = len(encoded)
+			frames[i].encoded = c.buffers.get(len(encoded))
+			copy(*frames[i].encoded, encoded)
 		}
 		return nil
 	})
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	header := appendHeader(buffer[:0], len(state), frames)
-	begin := start - len(header)
-	copy(buffer[begin:], header)
-	blob := buffer[begin:start]
+	sizes := make([]int, n)
+	total := maxHeaderSize(n) + trailerSize
+	for i, f := range frames {
+		sizes[i] = f.size
+		total += f.size
+	}
+	buffer = c.buffers.get(total)
+	blob = appendHeader((*buffer)[:0], 0, len(state), sizes)
 	for _, f := range frames {
-		// Never over a frame that is still to move, as each took its room at most. One
-		// that outgrew its room for a moment stands elsewhere, in memory of its own.
-		blob = append(blob, f...)
+		if f.encoded == nil {
+			blob = appendRawFrame(blob, f.content)
+		} else {
+			blob = append(blob, (*f.encoded)[:f.size]...)
+		}
 	}
-	return appendTrailer(blob), nil
+	return appendTrailer(blob), buffer, nil
 }
 
 // frameCount returns how many frames a state of size bytes is cut into.
@@ -104,34 +193,89 @@ func frameCount(size int) int { return (size + frameSize - 1) / frameSize }
 // part returns where part i of n equal ones of size bytes begins.
 func part(size, i, n int) int { return int(int64(size) * int64(i) / int64(n)) }
 
-// maxFrameSize returns the most that any frame takes of the n that a state of size
-// bytes is cut into.
-func (c *codec) maxFrameSize(size, n int) int {
-	if n == 0 {
-		return 0
+// maxFrameSize returns the most that a frame of size bytes takes.
+func (c *codec) maxFrameSize(size int) int {
+	encoder := c.encoder
+	if c.dictEncoder != nil {
+		encoder = c.dictEncoder // it names the dictionary
 	}
-	return c.encoder.MaxEncodedSize((size + n - 1) / n) // raw blocks take no more either
+	return encoder.MaxEncodedSize(size) // raw blocks take no more either
 }
 
-// decode writes the state of b to dst, which is as long.
+// parse takes a blob apart, and checks that there is what its frames need.
+func (c *codec) parse(stored []byte, space []frame) (blob, error) {
+	b, err := parseBlob(stored, c.maxBytes, space)
+	if err != nil {
+		return blob{}, err
+	}
+	for _, f := range b.frames {
+		if f.raw == nil && f.dictionary != 0 && !slices.Contains(c.dictionaries, f.dictionary) {
+			return blob{}, missingDictionary(f.dictionary, c.dictionaries)
+		}
+	}
+	return b, nil
+}
+
+// decode writes the state of b to dst, which is as long. The capacity of dst beyond
+// that may be written too; the decoder is faster with decoderSlack of it.
 func (c *codec) decode(ctx context.Context, b blob, dst []byte) error {
-	return c.slots.each(ctx, len(b.frames), func(i int) error {
-		f := b.frames[i]
-		end := f.at + f.size
-		if f.raw != nil {
-			copy(dst[f.at:end], f.raw)
-			return nil
+	if len(b.frames) == 1 {
+		if b.frames[0].raw == nil {
+			if err := c.slots.take(ctx); err != nil {
+				return err
+			}
+			defer c.slots.give()
 		}
-		content, err := c.decoder.DecodeAll(f.encoded, dst[f.at:f.at:end])
-		if err != nil {
-			return corrupt("frame %d: %v", i, err)
-		}
-		if len(content) != f.size {
-			return corrupt("frame %d decodes to %d bytes, not %d", i, len(content), f.size)
-		}
-		if &content[0] != &dst[f.at] {
-			copy(dst[f.at:end], content) // not needed by now; DecodeAll promises to append, not where
-		}
-		return nil
+		return c.decodeFrame(b.frames[0], 0, dst)
+	}
+	// A copy, for the compiler to see that a frame alone needs no memory.
+	frames := append([]frame(nil), b.frames...)
+	return c.slots.each(ctx, len(frames), func(i int) error {
+		return c.decodeFrame(frames[i], i, dst)
 	})
+}
+
+// decodeFrame writes the content of frame i to its place in dst.
+func (c *codec) decodeFrame(f frame, i int, dst []byte) error {
+	end := f.at + f.size
+	if f.raw != nil {
+		copy(dst[f.at:end], f.raw)
+		return nil
+	}
+	limit := end
+	if end == len(dst) {
+		limit = cap(dst) // elsewhere the next frame begins, which may be decoded right now
+	}
+	content, err := c.decoder.DecodeAll(f.encoded, dst[f.at:f.at:limit])
+	if f.size >= forgottenSize {
+		c.forget()
+	}
+	if err != nil {
+		return corrupt("frame %d: %v", i, err)
+	}
+	if len(content) != f.size {
+		return corrupt("frame %d decodes to %d bytes, not %d", i, len(content), f.size)
+	}
+	if &content[0] != &dst[f.at] {
+		copy(dst[f.at:end], content) // not needed by now; DecodeAll promises to append, not where
+	}
+	return nil
+}
+
+// emptyFrame is a zstd frame of no content, of one segment and in one raw block.
+var emptyFrame = []byte("\x28\xb5\x2f\xfd\x20\x00\x01\x00\x00")
+
+// forgottenSize is the size of frames from which on decoders are made to forget them.
+const forgottenSize = 64 << 10
+
+// forget makes the decoders that nobody uses forget what they decoded last: each would
+// keep alive the whole state that it worked on, until it works on another. They
+// stand in a queue, the one that was just used at its end, and as many calls as there
+// are decoders, whosever they are, get to that. The caller holds a slot, so that one
+// of the decoders is always free.
+func (c *codec) forget() {
+	for range cap(c.slots) {
+		// The frame is right; were it not, only memory would be held for longer.
+		_, _ = c.decoder.DecodeAll(emptyFrame, nil)
+	}
 }

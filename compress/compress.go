@@ -18,10 +18,11 @@ type Options struct {
 	Level Level
 
 	// MinBytes is the size in bytes below which a state is stored as it is, behind
-	// the header; 0 means 256, and a negative number compresses every state. Pieces
-	// of JSON below 256 bytes came out at most 15 % smaller and up to 6 % larger,
-	// those just above it a third smaller; stored as it is, a state is also loaded
-	// without decoding.
+	// the header; 0 means 256, or 64 with Dictionaries, and a negative number
+	// compresses every state. Pieces of JSON below 256 bytes came out at most 15 %
+	// smaller and up to 6 % larger, those just above it a third smaller; with a
+	// dictionary those of 80 bytes came out a third smaller, of 50 a fifth. Stored as it
+	// is, a state is also loaded without decoding.
 	MinBytes int
 
 	// MaxDecodedBytes is the greatest size in bytes of a state; 0 means 512 MiB. A
@@ -30,16 +31,61 @@ type Options struct {
 	// from before the wrapper are not held to it.
 	MaxDecodedBytes int64
 
+	// Dictionaries make small states, of 200 bytes to 4 KiB, much smaller than zstd can
+	// alone: see Train. The first compresses states of up to 128 KiB; all serve to
+	// decompress, each what was saved with it. So keep an old one behind a new one for
+	// as long as there may be snapshots of it. Allowed are dictionaries in zstd's
+	// format, no two with the same id. Nil is none. New keeps no reference to them.
+	Dictionaries [][]byte
+
 	// Concurrency is how many frames, of up to 1 MiB, are compressed and
 	// decompressed at once, over all callers; 0 means GOMAXPROCS. At most 1024.
 	Concurrency int
 }
 
 const (
-	defaultMinBytes        = 256
-	defaultMaxDecodedBytes = 512 << 20
-	maxConcurrency         = 1024
+	defaultMinBytes               = 256
+	defaultMinBytesWithDictionary = 64
+	defaultMaxDecodedBytes        = 512 << 20
+	maxConcurrency                = 1024
 )
+
+// Check returns an error matching store.ErrInvalid unless New accepts the options.
+func (o Options) Check() error {
+	if o.Level != "" {
+		if _, err := ParseLevel(string(o.Level)); err != nil {
+			return err
+		}
+	}
+	if o.MaxDecodedBytes < 0 || o.MaxDecodedBytes > math.MaxInt {
+		return fmt.Errorf("compress: %w MaxDecodedBytes %d; allowed are 0 (for %d) to %d", store.ErrInvalid, o.MaxDecodedBytes, defaultMaxDecodedBytes, math.MaxInt)
+	}
+	if o.Concurrency < 0 || o.Concurrency > maxConcurrency {
+		return fmt.Errorf("compress: %w Concurrency %d; allowed are 0 (for GOMAXPROCS) to %d", store.ErrInvalid, o.Concurrency, maxConcurrency)
+	}
+	_, err := dictionaryIDs(o.Dictionaries)
+	return err
+}
+
+// withDefaults returns the options with what 0 and "" stand for.
+func (o Options) withDefaults() Options {
+	if o.Level == "" {
+		o.Level = Fastest
+	}
+	if o.MinBytes == 0 {
+		o.MinBytes = defaultMinBytes
+		if len(o.Dictionaries) > 0 {
+			o.MinBytes = defaultMinBytesWithDictionary
+		}
+	}
+	if o.MaxDecodedBytes == 0 {
+		o.MaxDecodedBytes = defaultMaxDecodedBytes
+	}
+	if o.Concurrency == 0 {
+		o.Concurrency = min(runtime.GOMAXPROCS(0), maxConcurrency)
+	}
+	return o
+}
 
 // Store is the wrapper that compresses states. Operations are as durable and as
 // consistent as those of the store beneath.
@@ -48,10 +94,9 @@ const (
 // later version of this package, in a format not known here, is an error that
 // matches errors.ErrUnsupported.
 type Store struct {
-	inner   store.SnapshotStore
-	gate    store.Gate
-	codec   *codec
-	buffers buffers
+	inner store.SnapshotStore
+	gate  store.Gate
+	codec *codec
 }
 
 var (
@@ -70,28 +115,10 @@ func newStore(inner store.SnapshotStore, opts Options) (*Store, error) {
 	if inner == nil {
 		return nil, fmt.Errorf("compress: %w inner store: nil", store.ErrInvalid)
 	}
-	if opts.Level == "" {
-		opts.Level = Fastest
-	}
-	if _, err := ParseLevel(string(opts.Level)); err != nil {
+	if err := opts.Check(); err != nil {
 		return nil, err
 	}
-	if opts.MinBytes == 0 {
-		opts.MinBytes = defaultMinBytes
-	}
-	if opts.MaxDecodedBytes < 0 || opts.MaxDecodedBytes > math.MaxInt {
-		return nil, fmt.Errorf("compress: %w MaxDecodedBytes %d; allowed are 0 (for %d) to %d", store.ErrInvalid, opts.MaxDecodedBytes, defaultMaxDecodedBytes, math.MaxInt)
-	}
-	if opts.MaxDecodedBytes == 0 {
-		opts.MaxDecodedBytes = defaultMaxDecodedBytes
-	}
-	if opts.Concurrency < 0 || opts.Concurrency > maxConcurrency {
-		return nil, fmt.Errorf("compress: %w Concurrency %d; allowed are 0 (for GOMAXPROCS) to %d", store.ErrInvalid, opts.Concurrency, maxConcurrency)
-	}
-	if opts.Concurrency == 0 {
-		opts.Concurrency = min(runtime.GOMAXPROCS(0), maxConcurrency)
-	}
-	codec, err := newCodec(opts)
+	codec, err := newCodec(opts.withDefaults())
 	if err != nil {
 		return nil, fmt.Errorf("compress: %w", err)
 	}
@@ -114,12 +141,11 @@ func (s *Store) save(ctx context.Context, snap store.Snapshot) error {
 	if size := int64(len(snap.State)); size > s.codec.maxBytes {
 		return fmt.Errorf("compress: %w: %d bytes; allowed by MaxDecodedBytes are %d", store.ErrTooLarge, size, s.codec.maxBytes)
 	}
-	buffer := s.buffers.get(s.codec.maxBlobSize(len(snap.State)))
-	defer s.buffers.put(buffer) // inner keeps no reference to what it was given
-	blob, err := s.codec.encode(ctx, snap.State, *buffer)
+	blob, buffer, err := s.codec.encode(ctx, snap.State)
 	if err != nil {
 		return err
 	}
+	defer s.codec.buffers.put(buffer) // inner keeps no reference to what it was given
 	snap.State = blob
 	return s.inner.Save(ctx, snap)
 }
@@ -169,43 +195,56 @@ func (s *Store) loadBefore(ctx context.Context, persistenceID string, sequenceNr
 // again, or the one that the store beneath lends where that holds the state as it
 // is.
 func (s *Store) ViewLatest(ctx context.Context, persistenceID string, view func(store.Snapshot) error) error {
-	var viewErr error
-	err := s.viewLatest(ctx, persistenceID, func(snap store.Snapshot) error {
-		viewErr = view(snap)
-		return nil
-	})
+	viewErr, err := s.viewLatest(ctx, persistenceID, view)
 	if err != nil {
 		return store.Wrap(store.OpLoadLatest, persistenceID, 0, err)
 	}
 	return viewErr
 }
 
-func (s *Store) viewLatest(ctx context.Context, persistenceID string, view func(store.Snapshot) error) error {
+// viewLatest returns the error of view, to be returned as it is, apart from its own.
+func (s *Store) viewLatest(ctx context.Context, persistenceID string, view func(store.Snapshot) error) (viewErr, err error) {
 	if err := s.gate.Enter(ctx); err != nil {
-		return err
+		return nil, err
 	}
 	defer s.gate.Leave()
-	return store.ViewLatest(ctx, s.inner, persistenceID, func(snap store.Snapshot) error {
-		if !isBlob(snap.State) {
-			return view(snap)
-		}
-		b, err := parseBlob(snap.State, s.codec.maxBytes)
+	err = store.ViewLatest(ctx, s.inner, persistenceID, func(snap store.Snapshot) error {
+		buffer, err := s.lend(ctx, &snap)
 		if err != nil {
-			return loadError(store.OpLoadLatest, snap, err)
+			return err
 		}
-		if len(b.frames) == 1 && b.frames[0].raw != nil {
-			snap.State = b.frames[0].raw
-			return view(snap)
+		if buffer != nil {
+			defer s.codec.buffers.put(buffer)
 		}
-		buffer := s.buffers.get(b.size)
-		defer s.buffers.put(buffer)
-		state := (*buffer)[:b.size:b.size]
-		if err := s.codec.decode(ctx, b, state); err != nil {
-			return loadError(store.OpLoadLatest, snap, err)
-		}
-		snap.State = state
-		return view(snap)
+		viewErr = view(snap)
+		return nil
 	})
+	return viewErr, err
+}
+
+// lend replaces the stored state of snap by what it decodes to, and returns the buffer
+// that this is in, if it is not where it was.
+func (s *Store) lend(ctx context.Context, snap *store.Snapshot) (*[]byte, error) {
+	if !isBlob(snap.State) {
+		return nil, nil
+	}
+	var space [1]frame
+	b, err := s.codec.parse(snap.State, space[:])
+	if err != nil {
+		return nil, loadError(store.OpLoadLatest, *snap, err)
+	}
+	if len(b.frames) == 1 && b.frames[0].raw != nil {
+		snap.State = b.frames[0].raw
+		return nil, nil
+	}
+	buffer := s.codec.buffers.get(b.size + decoderSlack)
+	state := (*buffer)[:b.size]
+	if err := s.codec.decode(ctx, b, state); err != nil {
+		s.codec.buffers.put(buffer)
+		return nil, loadError(store.OpLoadLatest, *snap, err)
+	}
+	snap.State = state[:b.size:b.size]
+	return buffer, nil
 }
 
 // Delete implements store.SnapshotStore.
@@ -224,7 +263,8 @@ func (s *Store) delete(ctx context.Context, persistenceID string, toSequenceNr u
 // Close implements store.SnapshotStore.
 func (s *Store) Close() error {
 	return s.gate.Close(func() error {
-		return errors.Join(s.codec.close(), s.inner.Close())
+		s.codec.close()
+		return s.inner.Close()
 	})
 }
 
@@ -238,7 +278,8 @@ func (s *Store) decoded(ctx context.Context, op string, snap store.Snapshot) (st
 		snap.State = bytes.Clone(snap.State)
 		return snap, nil
 	}
-	b, err := parseBlob(snap.State, s.codec.maxBytes)
+	var space [1]frame
+	b, err := s.codec.parse(snap.State, space[:])
 	if err != nil {
 		return store.Snapshot{}, loadError(op, snap, err)
 	}

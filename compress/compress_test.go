@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -116,6 +117,34 @@ func TestStatesThatDoNotShrink(t *testing.T) {
 				t.Errorf("%d random bytes took %d with MinBytes %d", size, len(stored), minBytes)
 			}
 			wantState(t, s, state)
+			mustClose(t, s)
+		}
+	}
+}
+
+// At each level, and wherever in a state it is that bytes can't shrink: those are
+// stored as they are, and cost the others nothing.
+func TestMixedStates(t *testing.T) {
+	const half = 3 << 19 // frames of a state of two halves hold one or the other, or both
+	random, json := randomState(half), jsonState(half)
+	for _, level := range []compress.Level{compress.Fastest, compress.Default, compress.Better, compress.Best} {
+		for name, test := range map[string]struct {
+			state []byte
+			most  int
+		}{
+			"random":             {slices.Concat(random, random[:half/2]), half*3/2 + 300},
+			"JSON after random":  {slices.Concat(random, json), half + half/3},
+			"random after JSON":  {slices.Concat(json, random), half + half/3},
+			"random within JSON": {slices.Concat(json[:half/2], random, json[half/2:]), half + half/3},
+			"JSON within random": {slices.Concat(random[:half/2], json, random[half/2:]), half + half/3},
+		} {
+			inner := mustMemory(t, 0)
+			s := mustNew(t, inner, compress.Options{Level: level})
+			mustSave(t, s, 1, test.state)
+			if stored := storedState(t, inner); len(stored) > test.most {
+				t.Errorf("%s at level %s: %d bytes took %d; want at most %d", name, level, len(test.state), len(stored), test.most)
+			}
+			wantState(t, s, test.state)
 			mustClose(t, s)
 		}
 	}
@@ -395,7 +424,7 @@ func TestConcurrentLargeStates(t *testing.T) {
 
 // What is lent, to a view or to the store beneath, is in nobody else's hands.
 func TestBuffersAreNotSharedWhileLent(t *testing.T) {
-	state, other := jsonState(20_000), bytes.Repeat([]byte("other "), 3500)
+	state, other := jsonState(20_000), bytes.Repeat([]byte("other"), 4000) // of the same size class
 	var s *compress.Store
 	useBuffers := func() {
 		done := make(chan struct{})

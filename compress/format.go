@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"math"
 	"strings"
 
 	"github.com/klauspost/compress/zstd"
@@ -25,6 +26,9 @@ const (
 	sizesAt     = 14
 	trailerSize = len(trailerStart) + 4
 
+	// flagDictionary says that frames name dictionaries.
+	flagDictionary = 1
+
 	// minContent is the least that a frame before the last decodes to. It keeps a
 	// reader from having to remember millions of frames of one byte each.
 	minContent = 64 << 10
@@ -42,6 +46,8 @@ type frame struct {
 	encoded []byte
 	at      int // where in the state its content stands
 	size    int // of its content
+
+	dictionary uint32 // id of the one it needs, or 0
 
 	// raw is the content where it stands in encoded as it is, in one block;
 	// otherwise nil.
@@ -94,9 +100,10 @@ func matches(b []byte, pattern string) int {
 	return count
 }
 
-// parseBlob takes a blob apart. It takes no memory to speak of, whatever the blob
-// says, and decodes nothing. A state over maxSize is ErrTooLarge.
-func parseBlob(stored []byte, maxSize int64) (blob, error) {
+// parseBlob takes a blob apart, and puts its frames into space if there is room. It
+// takes no memory to speak of, whatever the blob says, and decodes nothing. A state
+// over maxSize is ErrTooLarge.
+func parseBlob(stored []byte, maxSize int64, space []frame) (blob, error) {
 	end := len(stored) - trailerSize
 	if end < sizesAt || string(stored[:4]) != skippableMagic || string(stored[8:12]) != ownMagic {
 		return blob{}, corrupt("header damaged or cut short")
@@ -112,8 +119,9 @@ func parseBlob(stored []byte, maxSize int64) (blob, error) {
 	if v := stored[versionAt]; v != version {
 		return blob{}, fmt.Errorf("compress: stored in format version %d, and only version %d is known here: %w", v, version, errors.ErrUnsupported)
 	}
-	if f := stored[flagsAt]; f != 0 {
-		return blob{}, fmt.Errorf("compress: stored with format flags %#02x, and none is known here: %w", f, errors.ErrUnsupported)
+	flags := stored[flagsAt]
+	if unknown := flags &^ flagDictionary; unknown != 0 {
+		return blob{}, fmt.Errorf("compress: stored with format flags %#02x, of which %#02x is not known here: %w", flags, unknown, errors.ErrUnsupported)
 	}
 
 	headerEnd := 8 + int64(binary.LittleEndian.Uint32(stored[4:]))
@@ -130,8 +138,9 @@ func parseBlob(stored []byte, maxSize int64) (blob, error) {
 		return blob{}, fmt.Errorf("compress: %w: it decodes to %d bytes; allowed by MaxDecodedBytes are %d", store.ErrTooLarge, size, maxSize)
 	}
 
-	b := blob{size: int(size)}
+	b := blob{size: int(size), frames: space[:0]}
 	at := 0
+	var needs byte // of flags
 	for len(header) > 0 {
 		length, n := binary.Uvarint(header)
 		if n <= 0 || length > uint64(len(frames)) {
@@ -145,12 +154,18 @@ func parseBlob(stored []byte, maxSize int64) (blob, error) {
 		if f.size < minContent && len(header) > 0 {
 			return blob{}, corrupt("frame %d holds %d bytes only", len(b.frames), f.size)
 		}
+		if f.dictionary != 0 {
+			needs |= flagDictionary
+		}
 		f.at = at
 		at += f.size
 		b.frames = append(b.frames, f)
 	}
 	if len(frames) > 0 || at != b.size {
 		return blob{}, corrupt("frames do not add up")
+	}
+	if flags != needs {
+		return blob{}, corrupt("flags %#02x where frames need %#02x", flags, needs)
 	}
 	return b, nil
 }
@@ -164,12 +179,10 @@ func parseFrame(encoded []byte, maxSize int) (frame, error) {
 	switch {
 	case h.Skippable || !h.SingleSegment || !h.HasFCS:
 		return frame{}, errors.New("not one segment of a given size")
-	case h.DictionaryID != 0:
-		return frame{}, fmt.Errorf("needs dictionary %d", h.DictionaryID)
 	case h.FrameContentSize == 0 || h.FrameContentSize > uint64(maxSize):
 		return frame{}, fmt.Errorf("wrong size %d", h.FrameContentSize)
 	}
-	f := frame{encoded: encoded, size: int(h.FrameContentSize)}
+	f := frame{encoded: encoded, size: int(h.FrameContentSize), dictionary: h.DictionaryID}
 	start := h.HeaderSize + blockHeaderSize
 	end := start + f.size
 	if h.HasCheckSum {
@@ -184,14 +197,14 @@ func parseFrame(encoded []byte, maxSize int) (frame, error) {
 // maxHeaderSize returns the greatest size of the header of n frames.
 func maxHeaderSize(n int) int { return sizesAt + (n+1)*binary.MaxVarintLen64 }
 
-// appendHeader appends the header of a state of that size and of those frames.
-func appendHeader(dst []byte, size int, frames [][]byte) []byte {
+// appendHeader appends the header of a state of that size and of frames of those.
+func appendHeader(dst []byte, flags byte, size int, frames []int) []byte {
 	start := len(dst)
 	dst = append(dst, skippableMagic+"\x00\x00\x00\x00"+ownMagic...)
-	dst = append(dst, version, 0)
+	dst = append(dst, version, flags)
 	dst = binary.AppendUvarint(dst, uint64(size))
 	for _, f := range frames {
-		dst = binary.AppendUvarint(dst, uint64(len(f)))
+		dst = binary.AppendUvarint(dst, uint64(f))
 	}
 	binary.LittleEndian.PutUint32(dst[start+4:], uint32(len(dst)-start-8))
 	return dst
@@ -208,6 +221,21 @@ const (
 	blockHeaderSize = 3
 	maxBlockSize    = 128 << 10 // RFC 8878, 3.1.1.2.4
 )
+
+// rawFrameSize returns the size of the frame that appendRawFrame appends.
+func rawFrameSize(size int) int {
+	head := 4 + 1 + 8 // magic, descriptor, and the size in 1, 2, 4 or 8 bytes
+	switch {
+	case size < 256:
+		head -= 7
+	case size < 65536+256:
+		head -= 6
+	case size <= math.MaxUint32:
+		head -= 4
+	}
+	blocks := (size + maxBlockSize - 1) / maxBlockSize
+	return head + blocks*blockHeaderSize + size
+}
 
 // appendRawFrame appends a zstd frame that holds content as it is, content not
 // being empty.

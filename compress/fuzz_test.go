@@ -17,7 +17,7 @@ import (
 // FuzzDecode loads any bytes. Those with the right checksum are what gets far.
 func FuzzDecode(f *testing.F) {
 	const limit = 256 << 10
-	d := newDamaged(f, compress.Options{MaxDecodedBytes: limit})
+	d := newDamaged(f, compress.Options{MaxDecodedBytes: limit, Dictionaries: [][]byte{goldenDictionary(f)}})
 	for _, golden := range goldens {
 		blob, err := os.ReadFile(filepath.Join("testdata", "golden", golden.name+".zst"))
 		if err != nil {
@@ -58,14 +58,16 @@ func FuzzDecode(f *testing.F) {
 	})
 }
 
-// FuzzRoundTrip saves any state, and flips a bit of what was stored.
+// FuzzRoundTrip saves any state, with a dictionary and without, and flips a bit of
+// what was stored.
 func FuzzRoundTrip(f *testing.F) {
-	decoder, err := zstd.NewReader(nil)
+	decoder, err := zstd.NewReader(nil, zstd.WithDecoderDicts(goldenDictionary(f)))
 	if err != nil {
 		f.Fatal(err)
 	}
 	defer decoder.Close()
-	d := newDamaged(f, compress.Options{})
+	plain := newDamaged(f, compress.Options{})
+	with := newDamaged(f, compress.Options{Dictionaries: [][]byte{goldenDictionary(f)}, MinBytes: -1})
 	for _, state := range smallStates() {
 		f.Add(state, uint16(1), uint(0), byte(0))
 	}
@@ -74,12 +76,14 @@ func FuzzRoundTrip(f *testing.F) {
 		if len(state) > 0 {
 			state = bytes.Repeat(state, min(int(times)+1, 1+3<<20/len(state)))
 		}
-		blob := d.blob(t, state)
-		wantState(t, d.over, state)
-		if decoded, err := decoder.DecodeAll(blob, nil); err != nil || !bytes.Equal(decoded, state) {
-			t.Fatalf("as zstd the blob is %d bytes, %v; want %d", len(decoded), err, len(state))
+		for _, d := range []damaged{plain, with} {
+			blob := d.blob(t, state)
+			wantState(t, d.over, state)
+			if decoded, err := decoder.DecodeAll(blob, nil); err != nil || !bytes.Equal(decoded, state) {
+				t.Fatalf("as zstd the blob is %d bytes, %v; want %d", len(decoded), err, len(state))
+			}
+			blob[at%uint(len(blob))] ^= 1 << (bit % 8)
+			d.wantCorrupt(t, "a bit flipped", blob)
 		}
-		blob[at%uint(len(blob))] ^= 1 << (bit % 8)
-		d.wantCorrupt(t, "a bit flipped", blob)
 	})
 }

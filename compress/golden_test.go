@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/snapstack/snapstack/compress"
@@ -19,7 +20,7 @@ var writeGolden = flag.Bool("write-golden", false, "write the blobs in testdata/
 // again: what changes the format adds files of its own.
 var goldens = []struct {
 	name   string
-	opts   compress.Options // that wrote it
+	opts   compress.Options // that wrote it, beside the golden dictionary
 	state  []byte
 	sha256 string // of the state, in case what makes it changes
 	header string // in hexadecimal
@@ -75,6 +76,29 @@ var goldens = []struct {
 		sha256: "a3c7c83217e9a979af43b4239c00835246351f35a989804f6f4234b369e4e99d",
 		header: "5a2a4d180c00000053c55aa70100f0a20483a304",
 	},
+	{
+		name:   "v1-dictionary",
+		state:  accountStates(4, 1)[0],
+		sha256: "85a357da1529c3ba514397810da1a812d7026f8ede4a4a545d61d0e1723066f2",
+		header: "5a2a4d180a00000053c55aa70101af038501",
+	},
+	{
+		name:   "v1-dictionary-best",
+		opts:   compress.Options{Level: compress.Best},
+		state:  accountStates(5, 1)[0],
+		sha256: "2bb2c224c7f7e47b1a2c5c68f329fc1062fad9821d9437647684589b86ed36b0",
+		header: "5a2a4d180900000053c55aa70101fe0155",
+	},
+}
+
+// goldenDictionary returns the dictionary of the goldens that need one.
+func goldenDictionary(t testing.TB) []byte {
+	t.Helper()
+	dictionary, err := os.ReadFile(filepath.Join("testdata", "golden", "accounts.dict"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return dictionary
 }
 
 func TestGolden(t *testing.T) {
@@ -85,6 +109,9 @@ func TestGolden(t *testing.T) {
 				t.Fatalf("the state is not the one stored: its SHA-256 is %x", sum)
 			}
 			inner := mustMemory(t, 0)
+			if strings.HasPrefix(golden.name, "v1-dictionary") {
+				golden.opts.Dictionaries = [][]byte{goldenDictionary(t)}
+			}
 			s := mustNew(t, inner, golden.opts)
 			defer mustClose(t, s)
 			if _, err := os.Stat(path); *writeGolden && os.IsNotExist(err) {
@@ -132,10 +159,10 @@ func TestTheZstdCommandReadsBlobs(t *testing.T) {
 	if err != nil {
 		t.Skip("no zstd command here")
 	}
-	check := func(name string, blob, state []byte) {
+	check := func(name string, blob, state []byte, more ...string) {
 		t.Helper()
 		for _, flags := range [][]string{{"-dc"}, {"-t"}} {
-			command := exec.CommandContext(t.Context(), zstd, flags...)
+			command := exec.CommandContext(t.Context(), zstd, append(flags, more...)...)
 			command.Stdin = bytes.NewReader(blob)
 			var out, problems bytes.Buffer
 			command.Stdout, command.Stderr = &out, &problems
@@ -151,7 +178,11 @@ func TestTheZstdCommandReadsBlobs(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		check(golden.name, blob, golden.state)
+		if strings.HasPrefix(golden.name, "v1-dictionary") {
+			check(golden.name, blob, golden.state, "-D", filepath.Join("testdata", "golden", "accounts.dict"))
+		} else {
+			check(golden.name, blob, golden.state)
+		}
 	}
 	states := smallStates()
 	for name, state := range largeStates() {

@@ -12,12 +12,28 @@ import (
 // difference to loads, and every level reads what the others wrote.
 type Level string
 
-// The levels, with what they make of 4 MB of JSON on one core.
+// The levels. How much smaller states become and how long that takes, relative to
+// Fastest, was measured on the JSON of 1 to 4 MiB that bench generates, and on
+// payloads of webhooks, of 8 KB in the middle. Fastest does 300 to 500 MB/s of either on
+// one core.
+//
+//	            1 to 4 MiB           8 KB
+//	Fastest     4.45 times, 1        5.78 times, 1
+//	Default     4.64 times, 1.7      6.01 times, 1.6
+//	Better      4.85 times, 2.5      6.18 times, 2.5
+//	Best        5.15 times, 14       6.34 times, 9
+//
+// Fastest is what Options default to. The next level makes a state of 1 MiB 4 % or
+// 10 KB smaller and takes 2 ms longer for it, so that a Save gains from it only where
+// the store beneath writes less than 5 MB/s. Where it is the space that counts,
+// Better is worth its time; Best is for what is saved rarely and kept for long.
+//
+// With a dictionary, Best is the same as Better.
 const (
-	Fastest Level = "fastest" // 4.7 times smaller at 490 MB/s
-	Default Level = "default" // what zstd calls its default level: 4.6 times at 320 MB/s
-	Better  Level = "better"  // 5.0 times at 190 MB/s
-	Best    Level = "best"    // 5.0 times at 30 MB/s
+	Fastest Level = "fastest"
+	Default Level = "default" // what zstd calls its default
+	Better  Level = "better"
+	Best    Level = "best"
 )
 
 // ParseLevel returns the level of that name. Any other name is ErrInvalid.

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
+	"os"
 	"slices"
 	"strings"
 	"time"
@@ -137,10 +139,42 @@ func readZstd(v *values) opener {
 		opts.MinBytes = int(bytes)
 	}
 	opts.MaxDecodedBytes, _ = v.size("max", false)
+	v.eachParsed("dict", func(path string) error {
+		dictionary, err := readDictionary(path)
+		if err == nil {
+			opts.Dictionaries = append(opts.Dictionaries, dictionary)
+		}
+		return err
+	})
 	opts.Concurrency = v.count("concurrency")
+	if err := opts.Check(); err != nil {
+		v.fail(fmt.Errorf("zstd: %w", err))
+	}
 	return func(_ context.Context, inner store.SnapshotStore) (store.SnapshotStore, error) {
 		return compress.New(inner, opts)
 	}
+}
+
+// readDictionary returns the dictionary in a file. It is read when the text is checked,
+// for a stack whose dictionary is missing to open nothing.
+func readDictionary(path string) ([]byte, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("%w dictionary: %w; allowed is the path of a file that compress.Train or zstd --train made", store.ErrInvalid, err)
+	}
+	defer file.Close()    // it was only read
+	const most = 64 << 20 // no dictionary is, and the file may be anything
+	dictionary, err := io.ReadAll(io.LimitReader(file, most+1))
+	if err != nil {
+		return nil, fmt.Errorf("%w dictionary: %w; allowed is the path of a file that can be read", store.ErrInvalid, err)
+	}
+	if len(dictionary) > most {
+		return nil, fmt.Errorf("%w dictionary: %s has more than the %d bytes that are allowed", store.ErrInvalid, path, most)
+	}
+	if _, err := compress.DictionaryID(dictionary); err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return dictionary, nil
 }
 
 func readFallback(v *values) opener {

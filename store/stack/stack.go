@@ -20,11 +20,15 @@
 //	objectstore   url (required), prefix, keep
 //	cache         size, max_entry, policy, ttl, negative_ttl
 //	singleflight
-//	zstd          level, min, max, concurrency
+//	zstd          level, min, max, dict, concurrency
 //	fallback      attempts
 //	limit         loads
 //	log           layer; operations go to slog's default logger
 //	route         for each prefix of ids a stack
+//
+// The dict of a zstd is the path of a file with a dictionary. It may be given several
+// times: the first compresses, all decompress. The files are read whenever a text or a
+// Spec is checked. A min of 0 compresses every state.
 //
 // The url of an objectstore is mem:// (a bucket in memory, empty at first),
 // file:///directory, or

@@ -1,16 +1,21 @@
 package stack
 
 import (
+	"bytes"
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
+	"os"
 	"path/filepath"
 	"reflect"
+	"strconv"
 	"strings"
 	"testing"
 
 	"pgregory.net/rapid"
 
+	"github.com/snapstack/snapstack/compress"
 	"github.com/snapstack/snapstack/sqlite"
 	"github.com/snapstack/snapstack/store"
 )
@@ -68,61 +73,66 @@ func TestSQLiteOptionsArrive(t *testing.T) {
 // allowed.
 func TestParseErrors(t *testing.T) {
 	for text, says := range map[string]string{
-		"":                                   `at byte 0: expected the name of a layer, found the end`,
-		"|":                                  `at byte 0: expected the name of a layer, found "|"`,
-		"memory |":                           `at byte 8: expected the name of a layer, found the end`,
-		"memory memory":                      `at byte 7: expected "|" and the next layer, or the end, found "m"`,
-		"memory(":                            `expected the name of an option, found the end`,
-		"memory(keep":                        `expected "=" and a value for "keep", found the end`,
-		"memory(keep)":                       `expected "=" and a value for "keep", found ")"`,
-		"memory(keep=)":                      `expected a value for "keep" (an empty one is written ""), found ")"`,
-		"memory(keep=1":                      `expected "," and the next option, or ")", found the end`,
-		"memory(keep=1,)":                    `expected the name of an option, found ")"`,
-		`memory(keep="1)`:                    `expected a complete Go string in double quotes, found "\""`,
-		`memory(keep="1"2)`:                  `expected "," and the next option, or ")", found "2"`,
-		"memory(keep=1(2))":                  `expected "," and the next option, or ")", found "("`,
-		"memory(keep=1,keep=2)":              `memory: option "keep" is given twice`,
-		"memory(kept=1)":                     `memory: unknown option "kept"; allowed are keep`,
-		"memory(keep=-1)":                    `memory: option keep=-1; allowed is a whole number of 0 or more`,
-		"memory(keep=1.5)":                   `memory: option keep=1.5; allowed is a whole number of 0 or more`,
-		`memory(keep="")`:                    `memory: option keep=""; allowed is a whole number of 0 or more`,
-		"disk":                               `unknown layer "disk"; allowed are the wrappers cache, fallback, limit, log, singleflight, zstd and the backends memory, objectstore, route, sqlite`,
-		"Memory":                             `unknown layer "Memory"`,
-		"memory | memory":                    `the backend "memory" holds no other layer and must stand last, but "memory" follows`,
-		"fallback":                           `the wrapper "fallback" stands last; a backend must: memory, objectstore, route, sqlite`,
-		"singleflight(x=1) | memory":         `singleflight: unknown option "x"; it has no options`,
-		"cache(size=big) | memory":           `cache: option size=big; allowed is a size, as 65536, 64KiB or 64MiB`,
-		"cache(ttl=5) | memory":              `cache: option ttl=5; allowed is a duration, as 30s, 5m or 1h30m, or a negative one for entries that do not expire`,
-		"cache(ttl=0s) | memory":             `cache: option ttl=0s; allowed is a duration`,
-		"cache(policy=fifo) | memory":        `cache: option policy: cache: invalid Policy "fifo"; allowed are ["s3fifo" "lru"]`,
-		"cache(size=0) | memory":             `cache: option size=0; allowed is a size`,
-		"sqlite(path=a.db,busy_timeout=0)":   `sqlite: option busy_timeout=0; allowed is a duration above 0`,
-		"limit(loads=-1) | memory":           `limit: option loads=-1; allowed is a whole number of 0 or more`,
-		"route":                              `route: no stack; at least one is needed, as ""="memory" for every id`,
-		`route(a="memory") | memory`:         `the backend "route" holds no other layer and must stand last`,
-		`route(a="memory",a="memory")`:       `route: option "a" is given twice`,
-		`route("a-"=memory | memory)`:        `expected "," and the next option, or ")", found "|"`,
-		`route("a-"="zstd | mem")`:           `route: option a-: open: stack: invalid: unknown layer "mem"`,
-		`route("a-=memory)`:                  `expected a complete Go string in double quotes`,
-		"zstd(max=0) | memory":               `zstd: option max=0; allowed is a size`,
-		"objectstore(url=mem://,urls=x)":     `objectstore: unknown option "urls"; allowed are url, prefix, keep`,
-		"zstd(level=11) | memory":            `zstd: option level: compress: invalid Level "11"; allowed are "fastest"`,
-		"sqlite":                             `sqlite: option "path" is required`,
-		"sqlite(path=a.db,sync=sometimes)":   `sqlite: option sync: sqlite: invalid Synchronous "SOMETIMES"; allowed are [OFF NORMAL FULL EXTRA]`,
-		"sqlite(path=a.db,journal=paper)":    `sqlite: option journal: sqlite: invalid JournalMode "PAPER"; allowed are [WAL DELETE TRUNCATE PERSIST]`,
-		"objectstore":                        `objectstore: option "url" is required`,
-		"objectstore(url=ftp://x)":           `objectstore: option url: invalid scheme of the url: "ftp"; allowed are mem://, file:///directory and s3://bucket`,
-		"objectstore(url=mem://name)":        `objectstore: option url: invalid url: allowed is mem:// and nothing behind it`,
-		"objectstore(url=file://x)":          `objectstore: option url: invalid url; allowed is file:// and an absolute path`,
-		"objectstore(url=s3://)":             `objectstore: option url: s3: invalid`,
-		"objectstore(url=s3://b?key=v)":      `objectstore: option url: s3: invalid`,
-		"sqlite(path=a.db,page_size=1000)":   `sqlite: option page_size=1000; allowed is a power of two from 512 to 64KiB`,
-		"sqlite(path=a.db,page_size=0)":      `sqlite: option page_size=0; allowed is a power of two`,
-		"sqlite(path=a.db,page_size=128KiB)": `sqlite: option page_size=128KiB; allowed is a power of two`,
-		"sqlite(path=a.db,checkpoint=1KiB)":  `sqlite: option checkpoint=1KiB; allowed is a size from 64KiB to 1GiB`,
-		"sqlite(path=a.db,checkpoint=off)":   `sqlite: option checkpoint=off; allowed is a size from 64KiB to 1GiB`,
-		"sqlite(path=a.db,max=1GiB)":         `sqlite: option max=1GiB; allowed is a size from 1 to 999997952`,
-		"sqlite(path=a.db,max=0)":            `sqlite: option max=0; allowed is a size from 1 to 999997952`,
+		"":                                        `at byte 0: expected the name of a layer, found the end`,
+		"|":                                       `at byte 0: expected the name of a layer, found "|"`,
+		"memory |":                                `at byte 8: expected the name of a layer, found the end`,
+		"memory memory":                           `at byte 7: expected "|" and the next layer, or the end, found "m"`,
+		"memory(":                                 `expected the name of an option, found the end`,
+		"memory(keep":                             `expected "=" and a value for "keep", found the end`,
+		"memory(keep)":                            `expected "=" and a value for "keep", found ")"`,
+		"memory(keep=)":                           `expected a value for "keep" (an empty one is written ""), found ")"`,
+		"memory(keep=1":                           `expected "," and the next option, or ")", found the end`,
+		"memory(keep=1,)":                         `expected the name of an option, found ")"`,
+		`memory(keep="1)`:                         `expected a complete Go string in double quotes, found "\""`,
+		`memory(keep="1"2)`:                       `expected "," and the next option, or ")", found "2"`,
+		"memory(keep=1(2))":                       `expected "," and the next option, or ")", found "("`,
+		"memory(keep=1,keep=2)":                   `memory: option "keep" is given twice`,
+		"memory(kept=1)":                          `memory: unknown option "kept"; allowed are keep`,
+		"memory(keep=-1)":                         `memory: option keep=-1; allowed is a whole number of 0 or more`,
+		"memory(keep=1.5)":                        `memory: option keep=1.5; allowed is a whole number of 0 or more`,
+		`memory(keep="")`:                         `memory: option keep=""; allowed is a whole number of 0 or more`,
+		"disk":                                    `unknown layer "disk"; allowed are the wrappers cache, fallback, limit, log, singleflight, zstd and the backends memory, objectstore, route, sqlite`,
+		"Memory":                                  `unknown layer "Memory"`,
+		"memory | memory":                         `the backend "memory" holds no other layer and must stand last, but "memory" follows`,
+		"fallback":                                `the wrapper "fallback" stands last; a backend must: memory, objectstore, route, sqlite`,
+		"singleflight(x=1) | memory":              `singleflight: unknown option "x"; it has no options`,
+		"cache(size=big) | memory":                `cache: option size=big; allowed is a size, as 65536, 64KiB or 64MiB`,
+		"cache(ttl=5) | memory":                   `cache: option ttl=5; allowed is a duration, as 30s, 5m or 1h30m, or a negative one for entries that do not expire`,
+		"cache(ttl=0s) | memory":                  `cache: option ttl=0s; allowed is a duration`,
+		"cache(policy=fifo) | memory":             `cache: option policy: cache: invalid Policy "fifo"; allowed are ["s3fifo" "lru"]`,
+		"cache(size=0) | memory":                  `cache: option size=0; allowed is a size`,
+		"sqlite(path=a.db,busy_timeout=0)":        `sqlite: option busy_timeout=0; allowed is a duration above 0`,
+		"limit(loads=-1) | memory":                `limit: option loads=-1; allowed is a whole number of 0 or more`,
+		"route":                                   `route: no stack; at least one is needed, as ""="memory" for every id`,
+		`route(a="memory") | memory`:              `the backend "route" holds no other layer and must stand last`,
+		`route(a="memory",a="memory")`:            `route: option "a" is given twice`,
+		`route("a-"=memory | memory)`:             `expected "," and the next option, or ")", found "|"`,
+		`route("a-"="zstd | mem")`:                `route: option a-: open: stack: invalid: unknown layer "mem"`,
+		`route("a-=memory)`:                       `expected a complete Go string in double quotes`,
+		"zstd(max=0) | memory":                    `zstd: option max=0; allowed is a size`,
+		"objectstore(url=mem://,urls=x)":          `objectstore: unknown option "urls"; allowed are url, prefix, keep`,
+		"zstd(level=11) | memory":                 `zstd: option level: compress: invalid Level "11"; allowed are "fastest"`,
+		"sqlite":                                  `sqlite: option "path" is required`,
+		"sqlite(path=a.db,sync=sometimes)":        `sqlite: option sync: sqlite: invalid Synchronous "SOMETIMES"; allowed are [OFF NORMAL FULL EXTRA]`,
+		"sqlite(path=a.db,journal=paper)":         `sqlite: option journal: sqlite: invalid JournalMode "PAPER"; allowed are [WAL DELETE TRUNCATE PERSIST]`,
+		"objectstore":                             `objectstore: option "url" is required`,
+		"objectstore(url=ftp://x)":                `objectstore: option url: invalid scheme of the url: "ftp"; allowed are mem://, file:///directory and s3://bucket`,
+		"objectstore(url=mem://name)":             `objectstore: option url: invalid url: allowed is mem:// and nothing behind it`,
+		"objectstore(url=file://x)":               `objectstore: option url: invalid url; allowed is file:// and an absolute path`,
+		"objectstore(url=s3://)":                  `objectstore: option url: s3: invalid`,
+		"objectstore(url=s3://b?key=v)":           `objectstore: option url: s3: invalid`,
+		"sqlite(path=a.db,page_size=1000)":        `sqlite: option page_size=1000; allowed is a power of two from 512 to 64KiB`,
+		"sqlite(path=a.db,page_size=0)":           `sqlite: option page_size=0; allowed is a power of two`,
+		"sqlite(path=a.db,page_size=128KiB)":      `sqlite: option page_size=128KiB; allowed is a power of two`,
+		"sqlite(path=a.db,checkpoint=1KiB)":       `sqlite: option checkpoint=1KiB; allowed is a size from 64KiB to 1GiB`,
+		"sqlite(path=a.db,checkpoint=off)":        `sqlite: option checkpoint=off; allowed is a size from 64KiB to 1GiB`,
+		"sqlite(path=a.db,max=1GiB)":              `sqlite: option max=1GiB; allowed is a size from 1 to 999997952`,
+		"sqlite(path=a.db,max=0)":                 `sqlite: option max=0; allowed is a size from 1 to 999997952`,
+		"zstd(level=fastest,level=best) | memory": `zstd: option "level" is given twice`,
+		"zstd(dict=absent.dict) | memory":         `zstd: option dict: invalid dictionary: open absent.dict: no such file or directory; allowed is the path of a file`,
+		`zstd(dict="") | memory`:                  `zstd: option dict: invalid dictionary: open : no such file or directory`,
+		"zstd(dict=.) | memory":                   `zstd: option dict: invalid dictionary: read .: is a directory; allowed is`,
+		"zstd(dict=stack_test.go) | memory":       `zstd: option dict: stack_test.go: compress: invalid dictionary of`,
 	} {
 		_, err := Parse(text)
 		if !errors.Is(err, store.ErrInvalid) || !strings.Contains(err.Error(), says) {
@@ -144,6 +154,102 @@ func TestErrorsDoNotRepeatPasswords(t *testing.T) {
 		if _, err := Parse(text); err == nil || strings.Contains(err.Error(), "secret") && !strings.Contains(err.Error(), "secret_access_key") {
 			t.Errorf("Parse(%q): %v; want an error without the password", text, err)
 		}
+	}
+}
+
+func TestDictionaries(t *testing.T) {
+	dir := t.TempDir()
+	var paths []string
+	var dictionaries [][]byte
+	var state []byte
+	for _, kind := range []string{"old", "new"} {
+		var samples [][]byte
+		for n := range 100 {
+			samples = append(samples, fmt.Appendf(nil, `{"kind of this state":%q,"number in the sequence":%d,"its square":%d}`, kind, n, n*n))
+		}
+		state = samples[50]
+		dictionary, err := compress.Train(samples, 4<<10)
+		if err != nil {
+			t.Fatal(err)
+		}
+		path := filepath.Join(dir, kind+", "+kind+".dict")
+		if err := os.WriteFile(path, dictionary, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		dictionaries = append(dictionaries, dictionary)
+		paths = append(paths, path)
+	}
+	bucket := "objectstore(url=" + strconv.Quote("file://"+filepath.ToSlash(dir)+"/bucket") + ")"
+	save := func(text string) {
+		t.Helper()
+		s, err := Open(t.Context(), text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer s.Close()
+		if err := s.Save(t.Context(), store.Snapshot{PersistenceID: "order-1", SequenceNr: 1, State: state}); err != nil {
+			t.Error(err)
+		}
+	}
+	load := func(text string) error {
+		t.Helper()
+		s, err := Open(t.Context(), text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer s.Close()
+		snap, err := s.LoadLatest(t.Context(), "order-1")
+		if err == nil && !bytes.Equal(snap.State, state) {
+			t.Errorf("loaded %q; want %q", snap.State, state)
+		}
+		return err
+	}
+	save(fmt.Sprintf("zstd(dict=%q) | %s", paths[0], bucket))
+	both := fmt.Sprintf("zstd(min=0,dict=%q,dict=%q) | %s", paths[1], paths[0], bucket)
+	if err := load(both); err != nil {
+		t.Error(err)
+	}
+	save(both)
+	if err := load(both); err != nil {
+		t.Error(err)
+	}
+	id, err := compress.DictionaryID(dictionaries[1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := load(fmt.Sprintf("zstd(dict=%q) | %s", paths[0], bucket)); !errors.Is(err, errors.ErrUnsupported) || !strings.Contains(err.Error(), fmt.Sprint(id)) {
+		t.Errorf("loaded without the dictionary that the first of two is: %v; want ErrUnsupported with its id, %d", err, id)
+	}
+}
+
+// What is wrong with a dictionary or another option is found out before a backend
+// creates its file.
+func TestBadZstdOptionsOpenNothing(t *testing.T) {
+	var samples [][]byte
+	for n := range 100 {
+		samples = append(samples, fmt.Appendf(nil, `{"number in the sequence":%d,"its square":%d}`, n, n*n))
+	}
+	dictionary, err := compress.Train(samples, 1<<10)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	path := filepath.Join(dir, "states.dict")
+	if err := os.WriteFile(path, dictionary, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for options, says := range map[string]string{
+		fmt.Sprintf("dict=%q", path+"x"):           "no such file",
+		fmt.Sprintf("dict=%q,dict=%q", path, path): "two of id",
+		"concurrency=1025":                         "Concurrency 1025",
+	} {
+		_, err := Open(t.Context(), fmt.Sprintf("zstd(%s) | sqlite(path=%q)", options, filepath.Join(dir, "a.db")))
+		if !errors.Is(err, store.ErrInvalid) || !strings.Contains(err.Error(), says) || !strings.Contains(err.Error(), "allowed") {
+			t.Errorf("Open with %s: %v; want ErrInvalid that says %q and what is allowed", options, err, says)
+		}
+	}
+	if left, err := os.ReadDir(dir); err != nil || len(left) != 1 {
+		t.Errorf("Open created something: %v, %v", left, err)
 	}
 }
 

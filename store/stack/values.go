@@ -18,17 +18,14 @@ import (
 type values struct {
 	layer Layer
 	asked []string
-	given map[string]string
+	given map[string][]string
 	err   error
 }
 
 func newValues(layer Layer) *values {
-	v := &values{layer: layer, given: make(map[string]string)}
+	v := &values{layer: layer, given: make(map[string][]string)}
 	for _, option := range layer.Options {
-		if _, twice := v.given[option.Name]; twice {
-			v.fail(fmt.Errorf("%w: %s: option %q is given twice", store.ErrInvalid, layer.Name, option.Name))
-		}
-		v.given[option.Name] = option.Value
+		v.given[option.Name] = append(v.given[option.Name], option.Value)
 	}
 	return v
 }
@@ -57,9 +54,20 @@ func (v *values) fail(err error) {
 }
 
 func (v *values) take(name string) (string, bool) {
+	given := v.takeAll(name)
+	switch len(given) {
+	case 0:
+		return "", false
+	case 1:
+	default:
+		v.fail(fmt.Errorf("%w: %s: option %q is given twice", store.ErrInvalid, v.layer.Name, name))
+	}
+	return given[0], true
+}
+
+func (v *values) takeAll(name string) []string {
 	v.asked = append(v.asked, name)
-	value, given := v.given[name]
-	return value, given
+	return v.given[name]
 }
 
 // refuse keeps the error that value is none of what is allowed.
@@ -86,6 +94,13 @@ func (v *values) required(name, meaning string) string {
 func (v *values) parsed(name string, parse func(string) error) {
 	value, given := v.take(name)
 	if given {
+		v.parse(name, value, parse)
+	}
+}
+
+// eachParsed is parsed for an option that may be given several times.
+func (v *values) eachParsed(name string, parse func(string) error) {
+	for _, value := range v.takeAll(name) {
 		v.parse(name, value, parse)
 	}
 }

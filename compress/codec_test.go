@@ -1,0 +1,147 @@
+package compress
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"math/rand/v2"
+	"testing"
+	"testing/synctest"
+
+	"github.com/snapstack/snapstack/memory"
+	"github.com/snapstack/snapstack/store"
+)
+
+// Whoever works on a frame holds a slot for it, however large the state is.
+func TestEveryFrameNeedsASlot(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		inner, err := memory.New(memory.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s, err := New(inner, Options{Concurrency: 2})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer s.Close()
+		states := map[string][]byte{
+			"small": bytes.Repeat([]byte("small "), 100),
+			"large": bytes.Repeat([]byte("large "), 500_000),
+		}
+		for id, state := range states {
+			if err := s.Save(t.Context(), store.Snapshot{PersistenceID: id, SequenceNr: 1, State: state}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for range cap(s.codec.slots) {
+			s.codec.slots <- struct{}{} // somebody works on frames
+		}
+		for id, state := range states {
+			for name, call := range map[string]func(ctx context.Context) error{
+				"Save": func(ctx context.Context) error {
+					return s.Save(ctx, store.Snapshot{PersistenceID: id, SequenceNr: 2, State: state})
+				},
+				"LoadLatest": func(ctx context.Context) error { _, err := s.LoadLatest(ctx, id); return err },
+				"LoadBefore": func(ctx context.Context) error { _, err := s.LoadBefore(ctx, id, 9); return err },
+				"ViewLatest": func(ctx context.Context) error {
+					return s.ViewLatest(ctx, id, func(store.Snapshot) error { return nil })
+				},
+			} {
+				ctx, cancel := context.WithCancel(t.Context())
+				done := make(chan error, 1)
+				go func() { done <- call(ctx) }()
+				synctest.Wait()
+				select {
+				case err := <-done:
+					t.Errorf("%s of a %s state returned %v without a slot", name, id, err)
+				default:
+					cancel()
+					if err := <-done; !errors.Is(err, context.Canceled) {
+						t.Errorf("%s of a %s state, whose context ended: %v", name, id, err)
+					}
+				}
+				cancel()
+			}
+		}
+		for range cap(s.codec.slots) {
+			<-s.codec.slots
+		}
+		for id, state := range states {
+			if snap, err := s.LoadLatest(t.Context(), id); err != nil || !bytes.Equal(snap.State, state) || snap.SequenceNr != 1 {
+				t.Errorf("LoadLatest of a %s state gave number %d, %v", id, snap.SequenceNr, err)
+			}
+		}
+	})
+}
+
+func TestIncompressible(t *testing.T) {
+	c, err := newCodec(Options{}.withDefaults())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.close()
+	random := make([]byte, frameSize)
+	rand.NewChaCha8([32]byte{2}).Read(random) // never fails
+	text := bytes.Repeat([]byte("some text, which repeats itself. "), frameSize/33+1)[:frameSize]
+	hexadecimal := make([]byte, frameSize)
+	for i, b := range random {
+		hexadecimal[i] = "0123456789abcdef"[b>>4]
+	}
+	with := func(from, to int, content []byte) []byte {
+		mixed := bytes.Clone(random)
+		copy(mixed[from:to], content[from:to])
+		return mixed
+	}
+	for name, test := range map[string]struct {
+		content []byte
+		want    bool
+	}{
+		"random":                 {random, true},
+		"random, 64 KiB":         {random[:sampledSize], true},
+		"random, below":          {random[:sampledSize-1], false}, // not looked at
+		"text":                   {text, false},
+		"hexadecimal digits":     {hexadecimal, false},
+		"zeros":                  {make([]byte, frameSize), false},
+		"text behind random":     {with(frameSize-2000, frameSize, text), false},
+		"text before random":     {with(0, 2000, text), false},
+		"70 KB of text within":   {with(300_000, 372_000, text), false},
+		"70 KB, from elsewhere":  {with(333_333, 405_333, text), false},
+		"random behind text":     {with(0, frameSize/2, text), false},
+		"random before text":     {with(frameSize/2, frameSize, text), false},
+		"a sixteenth of a state": {with(0, frameSize/16, text), false},
+	} {
+		if got := c.incompressible(test.content); got != test.want {
+			t.Errorf("%s: incompressible %v; want %v", name, got, test.want)
+		}
+	}
+}
+
+// What is incompressible never meets the encoder, which is what takes time.
+func TestIncompressibleStatesAreNotEncoded(t *testing.T) {
+	inner, err := memory.New(memory.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := New(inner, Options{Level: Best})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	s.codec.encoder = nil
+	state := make([]byte, 4<<20)
+	rand.NewChaCha8([32]byte{3}).Read(state) // never fails
+	if err := s.Save(t.Context(), store.Snapshot{PersistenceID: "random", SequenceNr: 1, State: state}); err != nil {
+		t.Fatal(err)
+	}
+	if snap, err := s.LoadLatest(t.Context(), "random"); err != nil || !bytes.Equal(snap.State, state) {
+		t.Errorf("LoadLatest gave %d bytes, %v", len(snap.State), err)
+	}
+}
+
+func TestRawFrameSize(t *testing.T) {
+	for _, size := range []int{1, 255, 256, 65536 + 255, 65536 + 256, maxBlockSize - 1, maxBlockSize, maxBlockSize + 1, frameSize} {
+		if got, want := rawFrameSize(size), len(appendRawFrame(nil, make([]byte, size))); got != want {
+			t.Errorf("rawFrameSize(%d) = %d; want %d", size, got, want)
+		}
+	}
+}
