@@ -23,6 +23,8 @@ read, and prints a table that compares them.
 
   -stack TEXT       a stack to measure; repeat it for more. Ratios are to the first.
                     Without -stack: a few stacks in a temporary folder.
+  -vary TEXT        measure each stack with several values of an option, as
+                    size=8MiB,64MiB or zstd.level=fastest,better; repeat it for more
   -states PATH      a file whose bytes are one state, or a folder of such files; repeat
                     it for more. A .json file that holds an array is one state per
                     element. Without -states: 64 generated JSON states of 1 KiB to 4 MiB.
@@ -32,6 +34,8 @@ read, and prints a table that compares them.
                     save the next one (default 0.9)
   -ids N            entities, of which a few are hot (default 200)
   -seed N           seed of the generated states and of the choice of operations (default 1)
+  -json, -csv, -gobench
+                    print that in place of the table; benchstat reads the last
   -train FILE       compare nothing: train a dictionary from -states, for small states that
                     resemble each other, and write it to FILE, which must not exist
   -train-size SIZE  size of that dictionary, 1KiB to 1MiB (default 64KiB)
@@ -54,14 +58,16 @@ Examples:
   go run ./bench -states snapshots/ -stack 'sqlite(path=a.db)' -stack 'zstd | sqlite(path=b.db)'
   go run ./bench -states snapshots/ -train states.dict
   go run ./bench -states snapshots/ -stack 'zstd | memory' -stack 'zstd(dict=states.dict) | memory'
-  go run ./bench -stack 'cache(size=8MiB) | sqlite(path=a.db)' -stack 'cache(size=64MiB) | sqlite(path=a.db)'
+  go run ./bench -stack 'cache | sqlite(path=a.db)' -vary size=1MiB,8MiB,64MiB
 `
 
 // A config is what the command line asks for.
 type config struct {
 	stacks []stack.Spec // none for the default ones
 	states []string     // paths; none for generated states
-	temp   string       // the folder of the default stacks; empty where there are others
+	vary   []string     // options and their values
+	format func(config, []workload.Result) (string, error)
+	temp   string // the folder of the default stacks; empty where there are others
 	opts   workload.Options
 
 	train      string // the path of the dictionary to train instead of comparing; empty for none
@@ -79,6 +85,18 @@ func parseFlags(args []string) (config, error) {
 		texts = append(texts, value)
 		return nil
 	})
+	flags.Func("vary", "", func(value string) error {
+		cfg.vary = append(cfg.vary, value)
+		return nil
+	})
+	formats := 0
+	for name, format := range map[string]func(config, []workload.Result) (string, error){"json": asJSON, "csv": asCSV, "gobench": asGoBench} {
+		flags.BoolFunc(name, "", func(string) error {
+			cfg.format = format
+			formats++
+			return nil
+		})
+	}
 	flags.Func("states", "", func(value string) error {
 		if value == "" { // a shell variable that is not set; it would mean the current folder
 			return errors.New("allowed is the path of a file or a folder")
@@ -138,6 +156,9 @@ func parseFlags(args []string) (config, error) {
 	if cfg.train != "" && (len(cfg.states) == 0 || len(texts) > 0) {
 		return config{}, errors.New("-train needs -states to train from, and takes no -stack")
 	}
+	if formats > 1 {
+		return config{}, errors.New("allowed is one of -json, -csv and -gobench")
+	}
 	for _, text := range texts {
 		spec, err := stack.Parse(text)
 		if err == nil {
@@ -147,6 +168,15 @@ func parseFlags(args []string) (config, error) {
 			return config{}, fmt.Errorf("-stack: %w", err)
 		}
 		cfg.stacks = append(cfg.stacks, spec)
+	}
+	if len(cfg.vary) > 0 && len(cfg.stacks) == 0 {
+		return config{}, errors.New("-vary needs -stack, with the stacks to vary")
+	}
+	for _, text := range cfg.vary {
+		var err error
+		if cfg.stacks, err = vary(cfg.stacks, text); err != nil {
+			return config{}, fmt.Errorf("-vary: %w", err)
+		}
 	}
 	return cfg, nil
 }

@@ -102,7 +102,14 @@ func compare(ctx context.Context, cfg config, targets []workload.Target, stdout,
 		complain(stderr, err)
 		return exitUsage
 	}
-	status := write(describe(cfg)+legend(results, cfg.temp)+table(results)+notes, stdout, stderr)
+	text := describe(cfg) + legend(results, cfg.temp) + table(results) + notes
+	if cfg.format != nil {
+		if text, err = cfg.format(cfg, results); err != nil {
+			complain(stderr, err)
+			return exitFailed
+		}
+	}
+	status := write(text, stdout, stderr)
 	if ctx.Err() != nil {
 		complain(stderr, errors.New("interrupted: the table shows what was measured until then"))
 		if status == exitOK {

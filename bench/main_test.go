@@ -209,6 +209,8 @@ func TestBadInputOpensNothing(t *testing.T) {
 		{[]string{"-train-size", "2MiB"}, []string{"-train-size", `"2MiB"`, "1KiB to 1MiB"}},
 		{[]string{"-sates", "x"}, []string{"-sates", "-help"}},
 		{[]string{"extra"}, []string{`"extra"`, "-states"}},
+		{[]string{"-json", "-csv"}, []string{"allowed is one of -json, -csv and -gobench"}},
+		{[]string{"-stack", "memory", "-vary", "keep"}, []string{"-vary", "allowed is an option and its values"}},
 		{[]string{"-stack", "memcache"}, []string{"-stack", "memcache", "memory"}},
 		{[]string{"-stack", "memory(kep=1)"}, []string{"-stack", "kep", "keep"}},
 		{[]string{"-stack", "memory(keep=x)"}, []string{"-stack", "keep=x"}},

@@ -18,7 +18,8 @@ import (
 
 // notes explain the columns of the table.
 const notes = `
-ratio    operations per second against those of stack 1
+ratio    operations per second against those of stack 1 in the same rounds: the median of
+         the rounds, and how far one was from it at most; ~ where that is no difference
 hits     loads that the outermost cache answered
 backend  loads that reached it, also as a share of all loads, and bytes read and written there
 stored   bytes that the backend holds for the bytes of state it was given
@@ -56,7 +57,7 @@ func legend(results []workload.Result, temp string) string {
 	return b.String() + "\n"
 }
 
-// table returns the results as a table of less than 120 columns, a row for each
+// table returns the results as a table of up to 130 columns, a row for each
 // stack.
 func table(results []workload.Result) string {
 	t := pretty.NewWriter()
@@ -89,7 +90,7 @@ func row(number int, r, first *workload.Result) pretty.Row {
 		}
 		return append(values, humanize.Comma(r.Stale), humanize.Comma(r.Wrong))
 	}
-	values = append(values, number3(r.OpsPerSecond()), quotient(r.OpsPerSecond(), first.OpsPerSecond()),
+	values = append(values, number3(r.OpsPerSecond()), ratio(r, first),
 		latency(r.Loads, 50), latency(r.Loads, 99), latency(r.Saves, 50), latency(r.Saves, 99))
 
 	hits := none
@@ -139,12 +140,19 @@ func percent(part, all int64) string {
 	return digits3(100*float64(part)/float64(all)) + "%"
 }
 
-// quotient returns a as a multiple of b; none where b is nothing.
-func quotient(a, b float64) string {
-	if b == 0 {
+// ratio compares the stack with the first one.
+func ratio(r, first *workload.Result) string {
+	ratio, spread, ok := r.Against(first)
+	within := fmt.Sprintf("±%.0f%%", math.Ceil(100*spread/ratio))
+	switch {
+	case !ok:
 		return none
+	case r == first:
+		return digits3(1)
+	case math.Abs(ratio-1) <= spread:
+		return "~ " + within
 	}
-	return digits3(a / b)
+	return digits3(ratio) + " " + within
 }
 
 // number3 returns a number that is most often large.

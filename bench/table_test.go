@@ -27,13 +27,13 @@ func TestTable(t *testing.T) {
 	empty := latencies(t, time.Nanosecond, time.Nanosecond, 0)
 	got := table([]workload.Result{
 		{
-			Name: "bare", Elapsed: 2 * time.Second,
+			Name: "bare", Elapsed: 2 * time.Second, Rounds: []workload.Round{{Elapsed: time.Second, Operations: 9000}, {Elapsed: time.Second, Operations: 11000}},
 			Loads: latencies(t, 100*time.Microsecond, 2*time.Millisecond, 180), Saves: latencies(t, time.Millisecond, 3*time.Second, 20),
 			Backend: &storetest.Counts{Saves: 2000, LoadLatests: 18000, LoadedBytes: 3 << 30, SavedBytes: 300 << 20},
 			Stored:  &workload.Stored{StoredBytes: 1000, StateBytes: 1000},
 		},
 		{
-			Name: "full", Elapsed: 2 * time.Second,
+			Name: "full", Elapsed: 2 * time.Second, Rounds: []workload.Round{{Elapsed: time.Second, Operations: 945_000}, {Elapsed: time.Second, Operations: 1_045_000}},
 			Loads: latencies(t, 700*time.Nanosecond, 15*time.Microsecond, 18000), Saves: latencies(t, 12*time.Millisecond, 123*time.Millisecond, 2000),
 			Backend: &storetest.Counts{Saves: 200_000, LoadLatests: 54_000, LoadedBytes: 12345, SavedBytes: 1},
 			Cache:   &workload.CacheUse{Hits: 1_746_000, Misses: 54_000},
@@ -41,16 +41,16 @@ func TestTable(t *testing.T) {
 			Stale:   1234, Wrong: 5,
 		},
 		{Name: "not measured", Loads: empty, Saves: empty, Err: errors.New("boom")},
-		{Name: "of the user's own", Elapsed: time.Second, Loads: empty, Saves: latencies(t, 5*time.Second, 5*time.Second, 1)},
+		{Name: "of the user's own", Elapsed: time.Second, Rounds: []workload.Round{{Elapsed: time.Second, Operations: 8500}, {Elapsed: time.Second, Operations: 11500}}, Loads: empty, Saves: latencies(t, 5*time.Second, 5*time.Second, 1)},
 	})
 	const want = `
-                       │      load      │      save      │ cache │               backend              │        │     reads
- # │     ops/s │ ratio │   p50 │    p99 │    p50 │   p99 │  hits │  loads │ of all │   read │ written │ stored │ stale │ wrong
-───┼───────────┼───────┼───────┼────────┼────────┼───────┼───────┼────────┼────────┼────────┼─────────┼────────┼───────┼───────
- 1 │    10,000 │  1.00 │ 100µs │ 2.00ms │ 1.00ms │ 3.00s │     - │ 18,000 │   100% │ 3.0GiB │  300MiB │   100% │     0 │     0
- 2 │ 1,000,000 │   100 │ 700ns │ 15.0µs │ 12.0ms │ 123ms │ 97.0% │ 54,000 │  3.00% │  12KiB │      1B │  23.1% │ 1,234 │     5
- 3 │         - │     - │     - │      - │      - │     - │     - │      - │      - │      - │       - │      - │     0 │     0
- 4 │       100 │  0.01 │     - │      - │  5.00s │ 5.00s │     - │      - │      - │      - │       - │      - │     0 │     0
+                         │      load      │      save      │ cache │               backend              │        │     reads
+ # │     ops/s │   ratio │   p50 │    p99 │    p50 │   p99 │  hits │  loads │ of all │   read │ written │ stored │ stale │ wrong
+───┼───────────┼─────────┼───────┼────────┼────────┼───────┼───────┼────────┼────────┼────────┼─────────┼────────┼───────┼───────
+ 1 │    10,000 │    1.00 │ 100µs │ 2.00ms │ 1.00ms │ 3.00s │     - │ 18,000 │   100% │ 3.0GiB │  300MiB │   100% │     0 │     0
+ 2 │ 1,000,000 │ 100 ±5% │ 700ns │ 15.0µs │ 12.0ms │ 123ms │ 97.0% │ 54,000 │  3.00% │  12KiB │      1B │  23.1% │ 1,234 │     5
+ 3 │         - │       - │     - │      - │      - │     - │     - │      - │      - │      - │       - │      - │     0 │     0
+ 4 │       100 │   ~ ±6% │     - │      - │  5.00s │ 5.00s │     - │      - │      - │      - │       - │      - │     0 │     0
 `
 	if "\n"+got != want {
 		t.Errorf("got\n%s\nwant%s", got, want)

@@ -66,7 +66,7 @@ func (e *Error) Error() string {
 	switch {
 	case e.Op == OpOpen, e.Op == OpList && e.SequenceNr == 0:
 		// It is about the store or a listing as a whole, also where that is corrupt.
-	case errors.Is(e.Err, ErrCorrupt) && e.PersistenceID != "", e.Op == OpSave:
+	case errors.Is(e.Err, ErrCorrupt) && (e.PersistenceID != "" || e.SequenceNr > 0), e.Op == OpSave:
 		fmt.Fprintf(&b, " at %d", e.SequenceNr)
 	case e.Op == OpLoadBefore:
 		fmt.Fprintf(&b, " below %d", e.SequenceNr)

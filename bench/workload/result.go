@@ -2,6 +2,7 @@ package workload
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
@@ -17,6 +18,10 @@ type Result struct {
 	// when the operations in flight have. It is 0 where nothing was measured, because
 	// of Err or because ctx ended first.
 	Elapsed time.Duration
+
+	// Rounds are the rounds that were measured, in their order. Round i of one store ran
+	// next to round i of another, and what disturbed the machine disturbed both.
+	Rounds []Round
 
 	// Loads and Saves are the latencies of the operations that succeeded, in
 	// nanoseconds up to one hour, with three significant digits.
@@ -40,6 +45,15 @@ type Result struct {
 	EndErr error // what failed afterwards: listing, deleting what the run had saved, closing
 }
 
+// A Round is one turn of a store.
+type Round struct {
+	Elapsed    time.Duration
+	Operations int64 // of both kinds that succeeded
+}
+
+// OpsPerSecond returns how many operations of both kinds succeeded in a second.
+func (r Round) OpsPerSecond() float64 { return float64(r.Operations) / r.Elapsed.Seconds() }
+
 // CacheUse is how a cache fared while measuring.
 type CacheUse struct {
 	Hits   int64 // loads that it answered
@@ -59,6 +73,25 @@ func (r *Result) OpsPerSecond() float64 {
 		return 0
 	}
 	return float64(r.Loads.TotalCount()+r.Saves.TotalCount()) / r.Elapsed.Seconds()
+}
+
+// Against compares the operations per second with those of another store in the same
+// rounds. Ratio is the median over the rounds, and spread how far a round was from it
+// at most: a ratio within the spread of 1 is no difference. Ok is false where there is
+// no round of both.
+func (r *Result) Against(other *Result) (ratio, spread float64, ok bool) {
+	var ratios []float64
+	for i := range min(len(r.Rounds), len(other.Rounds)) {
+		if other.Rounds[i].Operations > 0 {
+			ratios = append(ratios, r.Rounds[i].OpsPerSecond()/other.Rounds[i].OpsPerSecond())
+		}
+	}
+	if len(ratios) == 0 {
+		return 0, 0, false
+	}
+	slices.Sort(ratios)
+	ratio = (ratios[(len(ratios)-1)/2] + ratios[len(ratios)/2]) / 2
+	return ratio, max(ratio-ratios[0], ratios[len(ratios)-1]-ratio), true
 }
 
 // A BadRead is a load that broke the contract.

@@ -102,16 +102,25 @@ func (s *subject) round(ctx context.Context, recorders []*recorder, length time.
 		wg.Go(func() { s.work(ctx, w, recorders[i], begin.Add(length)) })
 	}
 	wg.Wait()
-	s.result.Elapsed += time.Since(begin)
+	elapsed := time.Since(begin)
+	operations := -s.operations()
 	for _, r := range recorders {
 		r.moveTo(&s.result)
 	}
+	s.result.Elapsed += elapsed
+	s.result.Rounds = append(s.result.Rounds, Round{Elapsed: elapsed, Operations: operations + s.operations()})
+}
+
+// operations returns how many have succeeded while measuring.
+func (s *subject) operations() int64 {
+	return s.result.Loads.TotalCount() + s.result.Saves.TotalCount()
 }
 
 // forget drops what was measured so far, but no error or bad read.
 func (s *subject) forget() {
 	s.before = usageOf(s.store)
 	s.result.Elapsed = 0
+	s.result.Rounds = nil
 	s.result.Loads.Reset()
 	s.result.Saves.Reset()
 }

@@ -328,3 +328,31 @@ func TestOnlyLoadsOrOnlySaves(t *testing.T) {
 		t.Errorf("Reads -1: %d loads, %d saves", r.Loads.TotalCount(), r.Saves.TotalCount())
 	}
 }
+
+func TestAgainst(t *testing.T) {
+	rounds := func(perSecond ...int64) []workload.Round {
+		var all []workload.Round
+		for _, n := range perSecond {
+			all = append(all, workload.Round{Elapsed: 2 * time.Second, Operations: 2 * n})
+		}
+		return all
+	}
+	for _, c := range []struct {
+		r, other      []workload.Round
+		ratio, spread float64
+		ok            bool
+	}{
+		{rounds(100, 200, 300), rounds(100, 100, 100), 2, 1, true},
+		{rounds(100, 200, 300, 500), rounds(100, 100, 100, 100), 2.5, 2.5, true},
+		{rounds(100, 200, 300), rounds(50, 100, 150), 2, 0, true}, // a machine that got faster
+		{rounds(100, 200, 300), rounds(0, 100), 2, 0, true},
+		{rounds(100), nil, 0, 0, false},
+		{nil, rounds(100), 0, 0, false},
+		{rounds(100), rounds(0), 0, 0, false},
+	} {
+		r, other := workload.Result{Rounds: c.r}, workload.Result{Rounds: c.other}
+		if ratio, spread, ok := r.Against(&other); ratio != c.ratio || spread != c.spread || ok != c.ok {
+			t.Errorf("%v against %v: %v ±%v, %v; want %v ±%v, %v", c.r, c.other, ratio, spread, ok, c.ratio, c.spread, c.ok)
+		}
+	}
+}
