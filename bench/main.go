@@ -89,6 +89,11 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (status i
 			return exitFailed
 		}
 	}
+	for i, spec := range stacks {
+		for _, warning := range spec.Warnings() {
+			complain(stderr, fmt.Errorf("stack %d, a warning: %s", i+1, warning))
+		}
+	}
 	return compare(ctx, cfg, targets(stacks, cfg.temp), stdout, stderr)
 }
 

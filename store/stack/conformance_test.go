@@ -35,6 +35,7 @@ func TestConformance(t *testing.T) {
 		}
 	}
 
+	t.Setenv("SNAPSTACK_TEST_KEYS", "1:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=")
 	for _, c := range []struct {
 		wrappers string
 		backends map[string]func(t *testing.T, keep int) string
@@ -44,6 +45,7 @@ func TestConformance(t *testing.T) {
 		{"BACKEND", map[string]func(*testing.T, int) string{"sqlite": sqlite, "directory": directory}},
 		{"fallback | cache | singleflight | zstd | BACKEND", map[string]func(*testing.T, int) string{"bucket": bucket}},
 		{"log(layer=top) | cache | singleflight | limit(loads=2) | BACKEND", map[string]func(*testing.T, int) string{"memory": memory}},
+		{"cache | singleflight | zstd | encrypt(keys=env:SNAPSTACK_TEST_KEYS,context=test) | BACKEND", map[string]func(*testing.T, int) string{"memory": memory}},
 		{"cache | BACKEND", map[string]func(*testing.T, int) string{"route": routed(memory, bucket)}},
 		// Unusual orders.
 		{"zstd | cache | singleflight | BACKEND", map[string]func(*testing.T, int) string{"memory": memory}},

@@ -8,11 +8,13 @@ import (
 	"maps"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/snapstack/snapstack/cache"
 	"github.com/snapstack/snapstack/compress"
+	"github.com/snapstack/snapstack/encrypt"
 	"github.com/snapstack/snapstack/memory"
 	"github.com/snapstack/snapstack/objectstore"
 	"github.com/snapstack/snapstack/sqlite"
@@ -36,6 +38,7 @@ var layerKinds = map[string]kind{
 	"cache":        {read: readCache},
 	"singleflight": {read: readSingleflight},
 	"zstd":         {read: readZstd},
+	"encrypt":      {read: readEncrypt},
 	"fallback":     {read: readFallback},
 	"limit":        {read: readLimit},
 	"log":          {read: readLog},
@@ -175,6 +178,36 @@ func readDictionary(path string) ([]byte, error) {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	return dictionary, nil
+}
+
+func readEncrypt(v *values) opener {
+	var opts encrypt.Options
+	v.requiredParsed("keys", "env:NAME or file:PATH; the keys themselves never stand here", func(value string) error {
+		kind, name, _ := strings.Cut(value, ":")
+		switch {
+		case kind == "env" && name != "":
+			opts.Keys = encrypt.Env(name)
+		case kind == "file" && name != "":
+			opts.Keys = encrypt.File(name)
+		default: // without the value: it may be a key
+			return fmt.Errorf("%w; allowed are env:NAME and file:PATH, and never the keys themselves", store.ErrInvalid)
+		}
+		return nil
+	})
+	opts.Context = v.required("context", "what the keys are used for, as acme/prod/snapshots")
+	v.parsed("mode", func(value string) (err error) {
+		opts.Mode, err = encrypt.ParseMode(value)
+		return err
+	})
+	v.parsed("migrate", func(value string) (err error) {
+		if opts.Migrate, err = strconv.ParseBool(value); err != nil {
+			return fmt.Errorf("%w %q; allowed are true and false", store.ErrInvalid, value)
+		}
+		return nil
+	})
+	return func(_ context.Context, inner store.SnapshotStore) (store.SnapshotStore, error) {
+		return encrypt.New(inner, opts)
+	}
 }
 
 func readFallback(v *values) opener {

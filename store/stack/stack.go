@@ -21,6 +21,7 @@
 //	cache         size, max_entry, policy, ttl, negative_ttl
 //	singleflight
 //	zstd          level, min, max, dict, concurrency
+//	encrypt       keys (required), context (required), mode, migrate
 //	fallback      attempts
 //	limit         loads
 //	log           layer; operations go to slog's default logger
@@ -40,6 +41,10 @@
 // digits, "_" and "-". The longest that matches decides; "" matches every id.
 //
 //	cache | route(report-="zstd(level=best) | sqlite(path=reports.db)", ""="sqlite(path=rest.db)")
+//
+// The keys of encrypt are env:NAME, an environment variable, or file:PATH, and never the
+// keys themselves. [Spec.Warnings] tells of orders that waste work or leave states
+// readable.
 //
 // # Errors
 //
