@@ -34,8 +34,9 @@ type owned struct {
 // newOwned returns the way in to the database of db. In memory all share one
 // connection, as every other would be a database of its own.
 func newOwned(ctx context.Context, db *sql.DB, memory bool, texts statements) (*owned, error) {
-	// One writes; more readers than processors would only starve it.
-	n := runtime.GOMAXPROCS(0)
+	// As many as there are processors, and one of them writes. With one reader more
+	// the writer gets half as far beside readers without a pause, and they no further.
+	n := max(1, runtime.GOMAXPROCS(0)-1)
 	if memory {
 		n = 1
 	}
