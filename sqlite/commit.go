@@ -56,9 +56,9 @@ func (q *queue) remove(w *write) bool {
 }
 
 // gather lets those queue up whom the commit before this one has let go, until as
-// many are there again or no more come. The first of them would commit alone otherwise, while all others
-// wait for it, again and again. It does not sleep: where nobody comes it is over at
-// once, and after a commit of one write nobody is expected.
+// many are there again or no more come. The first of them would commit alone
+// otherwise, while all others wait for it, again and again. It does not sleep: where
+// nobody comes it is over at once, and after a commit of one write nobody is expected.
 func (q *queue) gather() {
 	for before := 0; ; {
 		q.mu.Lock()
