@@ -130,6 +130,9 @@ func (s *Store) leadWith(ctx context.Context, w *write) {
 	conn, err := s.db.writer(ctx)
 	if err == nil {
 		defer conn.release()
+		if s.commitLone(ctx, conn, w) {
+			return
+		}
 		err = s.begin(ctx, conn, w.queued)
 	}
 	if err != nil {
@@ -162,6 +165,40 @@ func (s *Store) leadWith(ctx context.Context, w *write) {
 	for _, done := range batch {
 		close(done.done)
 	}
+}
+
+// commitLone commits w in its own statement where nobody else waits and it has no
+// prune, which saves a lone Save the BEGIN and the COMMIT. It returns false where that
+// is not so, or the lock is not free: then w is in the queue as it was.
+//
+// It is for WAL alone: in the other modes a COMMIT that waits for readers keeps new ones
+// out, which a statement that is tried again from its beginning can't. And it is for
+// the store's own connections, whose statements no context interrupts half way.
+func (s *Store) commitLone(ctx context.Context, conn writer, w *write) bool {
+	if s.checkpointer == nil || w.prune != nil {
+		return false
+	}
+	q := &s.queue
+	q.mu.Lock()
+	lone := len(q.waiting) == 1
+	if lone {
+		q.waiting, q.batch = nil, 1
+	}
+	q.mu.Unlock()
+	if !lone {
+		return false
+	}
+	w.err = conn.exec(ctx, w.statement, w.args...)
+	if isBusy(w.err) {
+		q.mu.Lock()
+		q.waiting = slices.Insert(q.waiting, 0, w)
+		q.mu.Unlock()
+		return false
+	}
+	if w.err == nil {
+		s.committed([]*write{w})
+	}
+	return true
 }
 
 // begin begins a transaction with the write lock, so that it can't fail later

@@ -155,24 +155,26 @@ func TestABatchIsOneCommitInOrderOfArrival(t *testing.T) {
 // TestALoneSaveIsCommittedByItsCaller looks at the stack of the commit: nothing was
 // handed to another goroutine, and the transaction has its prune in it.
 func TestALoneSaveIsCommittedByItsCaller(t *testing.T) {
-	s := openTest(t, Options{Keep: 1})
-	var stacks []string
-	onCommit(t, s, func() { stacks = append(stacks, string(debug.Stack())) })
-	for nr := range uint64(3) {
-		if err := saver(t, s, "a", nr)(); err != nil {
-			t.Fatal(err)
+	for keep, want := range map[int]string{0: "a@0 a@1 a@2", 1: "a@2"} {
+		s := openTest(t, Options{Keep: keep})
+		var stacks []string
+		onCommit(t, s, func() { stacks = append(stacks, string(debug.Stack())) })
+		for nr := range uint64(3) {
+			if err := saver(t, s, "a", nr)(); err != nil {
+				t.Fatal(err)
+			}
 		}
-	}
-	if len(stacks) != 3 {
-		t.Fatalf("3 saves, two of which prune, made %d commits; want 3", len(stacks))
-	}
-	for _, stack := range stacks {
-		if !strings.Contains(stack, "TestALoneSaveIsCommittedByItsCaller(") {
-			t.Errorf("a lone Save was committed by another goroutine:\n%s", stack)
+		if len(stacks) != 3 {
+			t.Fatalf("with Keep %d, 3 saves made %d commits; want 3", keep, len(stacks))
 		}
-	}
-	if got := rows(t, s, stored); got != "a@2" {
-		t.Errorf("stored are %q; want a@2", got)
+		for _, stack := range stacks {
+			if !strings.Contains(stack, "TestALoneSaveIsCommittedByItsCaller(") {
+				t.Errorf("a lone Save was committed by another goroutine:\n%s", stack)
+			}
+		}
+		if got := rows(t, s, stored); got != want {
+			t.Errorf("with Keep %d stored are %q; want %q", keep, got, want)
+		}
 	}
 }
 
