@@ -43,6 +43,10 @@ type queue struct {
 	waiting []*write
 	led     bool
 	batch   int // how many writes the last commit held
+
+	// doubtful is set, by who leads, after a ROLLBACK that failed: the connection may
+	// still be in a transaction, and only a BEGIN tells.
+	doubtful bool
 }
 
 // remove takes w out, and says whether it was still there.
@@ -173,12 +177,13 @@ func (s *Store) leadWith(ctx context.Context, w *write) {
 //
 // It is for WAL alone: in the other modes a COMMIT that waits for readers keeps new ones
 // out, which a statement that is tried again from its beginning can't. And it is for
-// the store's own connections, whose statements no context interrupts half way.
+// the store's own connections, whose statements no context interrupts half way. Within
+// a transaction that is still open the statement would not be committed.
 func (s *Store) commitLone(ctx context.Context, conn writer, w *write) bool {
-	if s.checkpointer == nil || w.prune != nil {
+	q := &s.queue
+	if s.checkpointer == nil || w.prune != nil || q.doubtful {
 		return false
 	}
-	q := &s.queue
 	q.mu.Lock()
 	lone := len(q.waiting) == 1
 	if lone {
@@ -210,6 +215,9 @@ func (s *Store) begin(ctx context.Context, conn writer, since time.Time) error {
 		// has not, and SQLite says that there is nothing to roll back.
 		_ = conn.exec(context.WithoutCancel(ctx), "ROLLBACK")
 	}
+	if err == nil {
+		s.queue.doubtful = false
+	}
 	return err
 }
 
@@ -226,7 +234,7 @@ func (s *Store) commit(ctx context.Context, conn writer, batch []*write) {
 		// again.
 		err = s.retryBusy(ctx, time.Time{}, func() error { return conn.exec(ctx, "COMMIT") })
 		if err != nil {
-			err = rollback(ctx, conn, err)
+			err = s.rollback(ctx, conn, err)
 		} else {
 			s.committed(batch)
 		}
@@ -235,7 +243,7 @@ func (s *Store) commit(ctx context.Context, conn writer, batch []*write) {
 		}
 		return
 	}
-	err = rollback(ctx, conn, err)
+	err = s.rollback(ctx, conn, err)
 	switch {
 	case len(batch) > 1:
 		// One of them spoiled it, and nothing is stored. Each gets a transaction of
@@ -310,10 +318,11 @@ func inTransaction(ctx context.Context, conn writer) bool {
 }
 
 // rollback ends the transaction that failed with err, which it returns.
-func rollback(ctx context.Context, conn writer, err error) error {
+func (s *Store) rollback(ctx context.Context, conn writer, err error) error {
 	// SQLite rolls back by itself after some errors, and then says that there is no
 	// transaction. Where it can't, the next BEGIN fails and says so.
 	if rollbackErr := conn.exec(ctx, "ROLLBACK"); rollbackErr != nil {
+		s.queue.doubtful = true
 		return fmt.Errorf("%w (and ROLLBACK: %v)", err, rollbackErr)
 	}
 	return err

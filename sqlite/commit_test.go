@@ -476,6 +476,32 @@ func TestAPruneThatEndsTheTransaction(t *testing.T) {
 	}
 }
 
+// TestATransactionThatStaysOpen leaves the connection in a transaction, as after a
+// ROLLBACK that failed: no Save may be acknowledged that is in it and not committed.
+func TestATransactionThatStaysOpen(t *testing.T) {
+	s := openTest(t, Options{})
+	writer := <-s.db.(*owned).writers
+	if err := writer.exec(t.Context(), "BEGIN"); err != nil {
+		t.Fatal(err)
+	}
+	s.queue.doubtful = true
+	writer.release()
+	if err := saver(t, s, "a", 1)(); err == nil || !strings.Contains(err.Error(), "transaction") {
+		t.Errorf("Save within a transaction that was not its own: %v; want an error that says so", err)
+	}
+	if got := rows(t, s, stored); got != "" {
+		t.Errorf("stored are %q; want nothing", got)
+	}
+	writer = <-s.db.(*owned).writers
+	if err := writer.exec(t.Context(), "ROLLBACK"); err != nil {
+		t.Fatal(err)
+	}
+	writer.release()
+	if err := saver(t, s, "a", 2)(); err != nil || s.queue.doubtful {
+		t.Errorf("Save after it: %v, in doubt: %v; want neither", err, s.queue.doubtful)
+	}
+}
+
 // TestAFailedCommitReachesAll has the COMMIT of a batch fail, by a constraint that
 // SQLite checks only then.
 func TestAFailedCommitReachesAll(t *testing.T) {

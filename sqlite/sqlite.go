@@ -314,7 +314,8 @@ func (s *Store) view(ctx context.Context, id string, lend func(store.Snapshot)) 
 
 // Close implements store.SnapshotStore. It moves what is in the WAL to the file; where
 // no other connection has the file open the WAL is gone then. An error of that is
-// returned, and loses nothing: who opens the file next finds the WAL. Close leaves a database given to New open.
+// returned, and loses nothing: who opens the file next finds the WAL. A database given
+// to New stays open.
 func (s *Store) Close() error {
 	return s.gate.Close(func() error {
 		var err error
