@@ -51,7 +51,7 @@ func newCheckpointer(ctx context.Context, d *owned, limit int64, stats *counters
 		return nil, err
 	}
 	c := &checkpointer{
-		conn:    &connection{conn: conn, prepared: make(map[string]driver.Stmt)},
+		conn:    newConnection(conn, nil),
 		writers: d.writers,
 		stats:   stats,
 		limit:   limit,

@@ -44,6 +44,10 @@ type queue struct {
 	waiting []*write
 	led     bool
 	batch   int // how many writes the last commit held
+
+	// doubtful is set, by who leads, after a ROLLBACK that failed: the connection may
+	// still be in a transaction, and only a BEGIN tells.
+	doubtful bool
 }
 
 // remove takes w out, and says whether it was still there.
@@ -57,9 +61,9 @@ func (q *queue) remove(w *write) bool {
 }
 
 // gather lets those queue up whom the commit before this one has let go, until as
-// many are there again or no more come. The first of them would commit alone otherwise, while all others
-// wait for it, again and again. It does not sleep: where nobody comes it is over at
-// once, and after a commit of one write nobody is expected.
+// many are there again or no more come. The first of them would commit alone
+// otherwise, while all others wait for it, again and again. It does not sleep: where
+// nobody comes it is over at once, and after a commit of one write nobody is expected.
 func (q *queue) gather() {
 	for before := 0; ; {
 		q.mu.Lock()
@@ -131,6 +135,9 @@ func (s *Store) leadWith(ctx context.Context, w *write) {
 	conn, err := s.db.writer(ctx)
 	if err == nil {
 		defer conn.release()
+		if s.commitLone(ctx, conn, w) {
+			return
+		}
 		err = s.begin(ctx, conn, w.queued)
 	}
 	if err != nil {
@@ -165,6 +172,41 @@ func (s *Store) leadWith(ctx context.Context, w *write) {
 	}
 }
 
+// commitLone commits w in its own statement where nobody else waits and it has no
+// prune, which saves a lone Save the BEGIN and the COMMIT. It returns false where that
+// is not so, or the lock is not free: then w is in the queue as it was.
+//
+// It is for WAL alone: in the other modes a COMMIT that waits for readers keeps new ones
+// out, which a statement that is tried again from its beginning can't. And it is for
+// the store's own connections, whose statements no context interrupts half way. Within
+// a transaction that is still open the statement would not be committed.
+func (s *Store) commitLone(ctx context.Context, conn writer, w *write) bool {
+	q := &s.queue
+	if s.checkpointer == nil || w.prune != nil || q.doubtful {
+		return false
+	}
+	q.mu.Lock()
+	lone := len(q.waiting) == 1
+	if lone {
+		q.waiting, q.batch = nil, 1
+	}
+	q.mu.Unlock()
+	if !lone {
+		return false
+	}
+	w.err = conn.exec(ctx, w.statement, w.args...)
+	if isBusy(w.err) {
+		q.mu.Lock()
+		q.waiting = slices.Insert(q.waiting, 0, w)
+		q.mu.Unlock()
+		return false
+	}
+	if w.err == nil {
+		s.committed([]*write{w})
+	}
+	return true
+}
+
 // begin begins a transaction with the write lock, so that it can't fail later
 // because another connection wrote since it read.
 func (s *Store) begin(ctx context.Context, conn writer, since time.Time) error {
@@ -173,6 +215,9 @@ func (s *Store) begin(ctx context.Context, conn writer, since time.Time) error {
 		// A BEGIN whose context ended may have taken effect all the same. Usually it
 		// has not, and SQLite says that there is nothing to roll back.
 		_ = conn.exec(context.WithoutCancel(ctx), "ROLLBACK")
+	}
+	if err == nil {
+		s.queue.doubtful = false
 	}
 	return err
 }
@@ -190,7 +235,7 @@ func (s *Store) commit(ctx context.Context, conn writer, batch []*write) {
 		// again.
 		err = s.retryBusy(ctx, time.Time{}, func() error { return conn.exec(ctx, "COMMIT") })
 		if err != nil {
-			err = rollback(ctx, conn, err)
+			err = s.rollback(ctx, conn, err)
 		} else {
 			s.committed(batch)
 		}
@@ -199,7 +244,7 @@ func (s *Store) commit(ctx context.Context, conn writer, batch []*write) {
 		}
 		return
 	}
-	err = rollback(ctx, conn, err)
+	err = s.rollback(ctx, conn, err)
 	switch {
 	case len(batch) > 1:
 		// One of them spoiled it, and nothing is stored. Each gets a transaction of
@@ -274,12 +319,13 @@ func inTransaction(ctx context.Context, conn writer) bool {
 }
 
 // rollback ends the transaction that failed with err, which it returns.
-func rollback(ctx context.Context, conn writer, err error) error {
+func (s *Store) rollback(ctx context.Context, conn writer, err error) error {
 	// SQLite rolls back by itself after some errors, a full disk for one, and then
 	// says that there is no transaction: which is what is wanted. Where it can't, the
 	// next BEGIN fails and says so.
 	rollbackErr := conn.exec(ctx, "ROLLBACK")
 	if rollbackErr != nil && !strings.Contains(rollbackErr.Error(), "no transaction is active") {
+		s.queue.doubtful = true
 		return fmt.Errorf("%w (and ROLLBACK: %v)", err, rollbackErr)
 	}
 	return err

@@ -155,24 +155,26 @@ func TestABatchIsOneCommitInOrderOfArrival(t *testing.T) {
 // TestALoneSaveIsCommittedByItsCaller looks at the stack of the commit: nothing was
 // handed to another goroutine, and the transaction has its prune in it.
 func TestALoneSaveIsCommittedByItsCaller(t *testing.T) {
-	s := openTest(t, Options{Keep: 1})
-	var stacks []string
-	onCommit(t, s, func() { stacks = append(stacks, string(debug.Stack())) })
-	for nr := range uint64(3) {
-		if err := saver(t, s, "a", nr)(); err != nil {
-			t.Fatal(err)
+	for keep, want := range map[int]string{0: "a@0 a@1 a@2", 1: "a@2"} {
+		s := openTest(t, Options{Keep: keep})
+		var stacks []string
+		onCommit(t, s, func() { stacks = append(stacks, string(debug.Stack())) })
+		for nr := range uint64(3) {
+			if err := saver(t, s, "a", nr)(); err != nil {
+				t.Fatal(err)
+			}
 		}
-	}
-	if len(stacks) != 3 {
-		t.Fatalf("3 saves, two of which prune, made %d commits; want 3", len(stacks))
-	}
-	for _, stack := range stacks {
-		if !strings.Contains(stack, "TestALoneSaveIsCommittedByItsCaller(") {
-			t.Errorf("a lone Save was committed by another goroutine:\n%s", stack)
+		if len(stacks) != 3 {
+			t.Fatalf("with Keep %d, 3 saves made %d commits; want 3", keep, len(stacks))
 		}
-	}
-	if got := rows(t, s, stored); got != "a@2" {
-		t.Errorf("stored are %q; want a@2", got)
+		for _, stack := range stacks {
+			if !strings.Contains(stack, "TestALoneSaveIsCommittedByItsCaller(") {
+				t.Errorf("a lone Save was committed by another goroutine:\n%s", stack)
+			}
+		}
+		if got := rows(t, s, stored); got != want {
+			t.Errorf("with Keep %d stored are %q; want %q", keep, got, want)
+		}
 	}
 }
 
@@ -471,6 +473,32 @@ func TestAPruneThatEndsTheTransaction(t *testing.T) {
 	var named *store.Error
 	if len(reported) != 1 || !errors.As(reported[0], &named) || named.Op != store.OpPrune || named.PersistenceID != "bad" || named.SequenceNr != 2 {
 		t.Errorf("OnPruneError got %v; want one error that names the prune of bad at 2", reported)
+	}
+}
+
+// TestATransactionThatStaysOpen leaves the connection in a transaction, as after a
+// ROLLBACK that failed: no Save may be acknowledged that is in it and not committed.
+func TestATransactionThatStaysOpen(t *testing.T) {
+	s := openTest(t, Options{})
+	writer := <-s.db.(*owned).writers
+	if err := writer.exec(t.Context(), "BEGIN"); err != nil {
+		t.Fatal(err)
+	}
+	s.queue.doubtful = true
+	writer.release()
+	if err := saver(t, s, "a", 1)(); err == nil || !strings.Contains(err.Error(), "transaction") {
+		t.Errorf("Save within a transaction that was not its own: %v; want an error that says so", err)
+	}
+	if got := rows(t, s, stored); got != "" {
+		t.Errorf("stored are %q; want nothing", got)
+	}
+	writer = <-s.db.(*owned).writers
+	if err := writer.exec(t.Context(), "ROLLBACK"); err != nil {
+		t.Fatal(err)
+	}
+	writer.release()
+	if err := saver(t, s, "a", 2)(); err != nil || s.queue.doubtful {
+		t.Errorf("Save after it: %v, in doubt: %v; want neither", err, s.queue.doubtful)
 	}
 }
 

@@ -13,10 +13,14 @@ import (
 // works on statements of the driver itself; shared, for what New is given, goes
 // through database/sql, which any driver has.
 type database interface {
-	// load calls lend with the newest snapshot of the id at or below highest, or
-	// returns ErrNotFound. With ErrCorrupt it returns the number of that snapshot,
-	// otherwise 0. A state that is borrowed ends with lend.
-	load(ctx context.Context, id string, highest int64, lend func(snap store.Snapshot, borrowed bool)) (at uint64, err error)
+	// load returns the newest snapshot of the id at or below highest, whose state is
+	// the caller's, or ErrNotFound. With ErrCorrupt the number alone is set, of that
+	// snapshot.
+	load(ctx context.Context, id string, highest int64) (store.Snapshot, error)
+
+	// view is load with a state that ends with lend. It calls it once, or returns an
+	// error, and with ErrCorrupt the number of that snapshot.
+	view(ctx context.Context, id string, highest int64, lend func(store.Snapshot)) (at uint64, err error)
 
 	// writer lends the connection for a transaction, until its release.
 	writer(ctx context.Context) (writer, error)
@@ -38,7 +42,7 @@ type writer interface {
 
 // statements are the texts, with the table's name in them.
 type statements struct {
-	load, loadClass, loadNr, save, prune, delete, listID, listRest, check string
+	load, loadPast, loadClass, loadNr, save, prune, delete, listID, listRest, check string
 }
 
 func statementsFor(table string) statements {
@@ -48,7 +52,11 @@ func statementsFor(table string) statements {
 	// The primary key's index gives these in order, newest first.
 	newest := " FROM " + table + " WHERE pid = ? AND seq BETWEEN 0 AND ? AND typeof(seq) = 'integer' ORDER BY seq DESC LIMIT 1"
 	return statements{
-		load:      "SELECT seq, ts, state" + newest,
+		// Without a look at what the number is, which its caller has to take. The signs
+		// change nothing; without them, and with longer names, the driver would
+		// allocate the declared types and names of the columns for every load.
+		load:      "SELECT +seq AS a, +ts AS b, +state AS c FROM " + table + " WHERE pid = ? AND seq <= ? ORDER BY seq DESC LIMIT 1",
+		loadPast:  "SELECT seq, ts, state" + newest,
 		loadClass: "SELECT seq, ts, typeof(state), state" + newest,
 		loadNr:    "SELECT seq" + newest, // the index alone has it
 		save:      "INSERT OR REPLACE INTO " + table + " (pid, seq, state, ts) VALUES (?, ?, ?, ?)",
@@ -64,14 +72,16 @@ func statementsFor(table string) statements {
 	}
 }
 
-// snapshotOf returns what a row says. The class is the storage class of its state.
+// snapshotOf returns what a row says, or ErrCorrupt and its number. The class is the
+// storage class of its state.
 func snapshotOf(id string, seq int64, ts any, class string, state []byte) (store.Snapshot, error) {
+	damaged := store.Snapshot{SequenceNr: uint64(seq)}
 	if class != "blob" && class != "text" {
-		return store.Snapshot{}, fmt.Errorf("%w: sqlite: its state is of the storage class %s; wanted is blob or text", store.ErrCorrupt, class)
+		return damaged, fmt.Errorf("%w: sqlite: its state is of the storage class %s; wanted is blob or text", store.ErrCorrupt, class)
 	}
 	ms, ok := ts.(int64)
 	if !ok {
-		return store.Snapshot{}, fmt.Errorf("%w: sqlite: its timestamp is %.40q; wanted is an integer", store.ErrCorrupt, fmt.Sprint(ts))
+		return damaged, fmt.Errorf("%w: sqlite: its timestamp is %.40q; wanted is an integer", store.ErrCorrupt, fmt.Sprint(ts))
 	}
 	return store.Snapshot{
 		PersistenceID: id,

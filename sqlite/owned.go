@@ -34,8 +34,9 @@ type owned struct {
 // newOwned returns the way in to the database of db. In memory all share one
 // connection, as every other would be a database of its own.
 func newOwned(ctx context.Context, db *sql.DB, memory bool, texts statements) (*owned, error) {
-	// One writes; more readers than processors would only starve it.
-	n := runtime.GOMAXPROCS(0)
+	// As many as there are processors, and one of them writes. With one reader more
+	// the writer gets half as far beside readers without a pause, and they no further.
+	n := max(1, runtime.GOMAXPROCS(0)-1)
 	if memory {
 		n = 1
 	}
@@ -61,7 +62,7 @@ func newOwned(ctx context.Context, db *sql.DB, memory bool, texts statements) (*
 func connect(ctx context.Context, db *sql.DB, pool chan<- *connection) error {
 	conn, err := db.Conn(ctx)
 	if err == nil {
-		pool <- &connection{conn: conn, home: pool, prepared: make(map[string]driver.Stmt)}
+		pool <- newConnection(conn, pool)
 	}
 	return err
 }
@@ -76,10 +77,20 @@ func take(ctx context.Context, pool <-chan *connection) (*connection, error) {
 	}
 }
 
-func (d *owned) load(ctx context.Context, id string, highest int64, lend func(snap store.Snapshot, borrowed bool)) (at uint64, err error) {
-	row, err := d.loadRow(ctx, id, highest)
+func (d *owned) load(ctx context.Context, id string, highest int64) (store.Snapshot, error) {
+	row, err := d.loadRow(ctx, d.texts.load, id, highest)
 	if err != nil {
-		return 0, err
+		return store.Snapshot{}, err
+	}
+	seq, ok := row[0].(int64)
+	if !ok || seq < 0 {
+		// A row that no Save wrote; there may be others below it.
+		if row, err = d.loadRow(ctx, d.texts.loadPast, id, highest); err != nil {
+			return store.Snapshot{}, err
+		}
+		if seq, ok = row[0].(int64); !ok {
+			return store.Snapshot{}, fmt.Errorf("the driver gives an integer as %T", row[0])
+		}
 	}
 	var class string
 	var state []byte
@@ -97,25 +108,26 @@ func (d *owned) load(ctx context.Context, id string, highest int64, lend func(sn
 	default:
 		class = "real"
 	}
-	seq, ok := row[0].(int64)
-	if !ok {
-		return 0, fmt.Errorf("the driver gives an integer as %T", row[0])
-	}
-	snap, err := snapshotOf(id, seq, row[1], class, state)
+	return snapshotOf(id, seq, row[1], class, state)
+}
+
+// view lends what load returns, when the connection is free again.
+func (d *owned) view(ctx context.Context, id string, highest int64, lend func(store.Snapshot)) (at uint64, err error) {
+	snap, err := d.load(ctx, id, highest)
 	if err != nil {
-		return uint64(seq), err
+		return snap.SequenceNr, err
 	}
-	lend(snap, false)
+	lend(snap)
 	return 0, nil
 }
 
-func (d *owned) loadRow(ctx context.Context, id string, highest int64) (row, error) {
+func (d *owned) loadRow(ctx context.Context, query, id string, highest int64) (row, error) {
 	c, err := take(ctx, d.readers)
 	if err != nil {
 		return row{}, err
 	}
 	defer c.release()
-	return c.queryRow(d.texts.load, id, highest)
+	return c.queryRow(query, id, highest)
 }
 
 func (d *owned) writer(ctx context.Context) (writer, error) {
@@ -165,65 +177,94 @@ type connection struct {
 	conn     *sql.Conn
 	home     chan<- *connection
 	prepared map[string]driver.Stmt // by their text
-	args     []driver.NamedValue    // of the statement that runs
-	row      row                    // and its result
+
+	// What runs, and the row that it gave. They are fields, and the functions that
+	// database/sql calls back made once, because closures over them would be
+	// allocated for every load.
+	statement string
+	args      []driver.NamedValue
+	row       row
+	execRaw   func(driver any) error
+	queryRaw  func(driver any) error
 }
 
 // A row is seq, ts and state.
 type row [3]driver.Value
 
+func newConnection(conn *sql.Conn, home chan<- *connection) *connection {
+	c := &connection{conn: conn, home: home, prepared: make(map[string]driver.Stmt)}
+	c.execRaw, c.queryRaw = c.execOnDriver, c.queryOnDriver
+	return c
+}
+
 func (c *connection) release() { c.home <- c }
 
 // exec implements writer. It does not look at ctx: see owned.
 func (c *connection) exec(_ context.Context, statement string, args ...any) error {
-	return c.run(statement, args, func(stmt driver.Stmt) error {
-		_, err := stmt.(driver.StmtExecContext).ExecContext(context.Background(), c.args)
-		return err
-	})
+	c.set(statement, args)
+	defer c.reset()
+	return c.conn.Raw(c.execRaw)
 }
 
 // queryRow reads the first row of a query, or returns ErrNotFound.
 func (c *connection) queryRow(query string, args ...any) (row, error) {
-	err := c.run(query, args, func(stmt driver.Stmt) error {
-		rows, err := stmt.(driver.StmtQueryContext).QueryContext(context.Background(), c.args)
-		if err != nil {
-			return err
-		}
-		err = rows.Next(c.row[:])
-		if errors.Is(err, io.EOF) {
-			err = store.ErrNotFound
-		}
-		if closeErr := rows.Close(); closeErr != nil {
-			return closeErr // also where nothing was found: there may be something
-		}
-		return err
-	})
-	found := c.row
-	c.row = row{} // the state is the caller's
-	return found, err
+	c.set(query, args)
+	defer c.reset()
+	err := c.conn.Raw(c.queryRaw)
+	return c.row, err
 }
 
-// run calls call with the prepared statement, and its arguments in c.args.
-func (c *connection) run(statement string, args []any, call func(driver.Stmt) error) error {
+func (c *connection) set(statement string, args []any) {
+	c.statement = statement
 	for i, arg := range args {
 		c.args = append(c.args, driver.NamedValue{Ordinal: i + 1, Value: arg})
 	}
-	defer func() {
-		clear(c.args) // of states
-		c.args = c.args[:0]
-	}()
-	return c.conn.Raw(func(raw any) error {
-		stmt := c.prepared[statement]
-		if stmt == nil {
-			var err error
-			stmt, err = raw.(driver.ConnPrepareContext).PrepareContext(context.Background(), statement)
-			if err != nil {
-				return err
-			}
-			c.prepared[statement] = stmt
-		}
-		return call(stmt)
-	})
+}
+
+// reset forgets states, which are the caller's.
+func (c *connection) reset() {
+	clear(c.args)
+	c.args = c.args[:0]
+	c.row = row{}
+}
+
+func (c *connection) execOnDriver(conn any) error {
+	stmt, err := c.prepare(conn)
+	if err != nil {
+		return err
+	}
+	_, err = stmt.(driver.StmtExecContext).ExecContext(context.Background(), c.args)
+	return err
+}
+
+func (c *connection) queryOnDriver(conn any) error {
+	stmt, err := c.prepare(conn)
+	if err != nil {
+		return err
+	}
+	rows, err := stmt.(driver.StmtQueryContext).QueryContext(context.Background(), c.args)
+	if err != nil {
+		return err
+	}
+	err = rows.Next(c.row[:])
+	if errors.Is(err, io.EOF) {
+		err = store.ErrNotFound
+	}
+	if closeErr := rows.Close(); closeErr != nil {
+		return closeErr // also where nothing was found: there may be something
+	}
+	return err
+}
+
+func (c *connection) prepare(conn any) (driver.Stmt, error) {
+	if stmt := c.prepared[c.statement]; stmt != nil {
+		return stmt, nil
+	}
+	stmt, err := conn.(driver.ConnPrepareContext).PrepareContext(context.Background(), c.statement)
+	if err == nil {
+		c.prepared[c.statement] = stmt
+	}
+	return stmt, err
 }
 
 func (c *connection) close() error {

@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"bytes"
 	"context"
 	"database/sql"
 	"errors"
@@ -23,7 +24,18 @@ func newShared(ctx context.Context, db *sql.DB, load string) (*shared, error) {
 	return &shared{db: db, prepared: prepared}, nil
 }
 
-func (d *shared) load(ctx context.Context, id string, highest int64, lend func(snap store.Snapshot, borrowed bool)) (at uint64, err error) {
+func (d *shared) load(ctx context.Context, id string, highest int64) (snap store.Snapshot, err error) {
+	at, err := d.view(ctx, id, highest, func(lent store.Snapshot) {
+		snap = lent
+		snap.State = bytes.Clone(lent.State)
+	})
+	if err != nil {
+		return store.Snapshot{SequenceNr: at}, err
+	}
+	return snap, nil
+}
+
+func (d *shared) view(ctx context.Context, id string, highest int64, lend func(store.Snapshot)) (at uint64, err error) {
 	rows, err := d.prepared.QueryContext(ctx, id, highest)
 	if err != nil {
 		return 0, err
@@ -46,9 +58,9 @@ func (d *shared) load(ctx context.Context, id string, highest int64, lend func(s
 	}
 	snap, err := snapshotOf(id, seq, ts, class, state)
 	if err != nil {
-		return uint64(seq), err
+		return snap.SequenceNr, err
 	}
-	lend(snap, true)
+	lend(snap)
 	return 0, nil
 }
 

@@ -1,7 +1,6 @@
 package sqlite
 
 import (
-	"bytes"
 	"context"
 	"database/sql"
 	"errors"
@@ -235,43 +234,73 @@ func (s *Store) delete(ctx context.Context, persistenceID string, toSequenceNr u
 
 // LoadLatest implements store.SnapshotStore.
 func (s *Store) LoadLatest(ctx context.Context, persistenceID string) (store.Snapshot, error) {
-	snap, at, err := s.loadCopy(ctx, persistenceID, math.MaxUint64)
-	return snap, store.Wrap(store.OpLoadLatest, persistenceID, at, err)
+	snap, err := s.load(ctx, persistenceID, math.MaxUint64)
+	if err != nil {
+		return store.Snapshot{}, store.Wrap(store.OpLoadLatest, persistenceID, snap.SequenceNr, err)
+	}
+	return snap, nil
 }
 
 // LoadBefore implements store.SnapshotStore.
 func (s *Store) LoadBefore(ctx context.Context, persistenceID string, sequenceNr uint64) (store.Snapshot, error) {
-	snap, at, err := s.loadCopy(ctx, persistenceID, sequenceNr)
-	if !errors.Is(err, store.ErrCorrupt) {
-		at = sequenceNr
+	snap, err := s.load(ctx, persistenceID, sequenceNr)
+	if errors.Is(err, store.ErrCorrupt) {
+		sequenceNr = snap.SequenceNr
 	}
-	return snap, store.Wrap(store.OpLoadBefore, persistenceID, at, err)
+	if err != nil {
+		return store.Snapshot{}, store.Wrap(store.OpLoadBefore, persistenceID, sequenceNr, err)
+	}
+	return snap, nil
+}
+
+// load returns the newest snapshot below the bound. With ErrCorrupt the number alone is
+// set, of that snapshot.
+func (s *Store) load(ctx context.Context, id string, below uint64) (store.Snapshot, error) {
+	if err := s.gate.Enter(ctx); err != nil {
+		return store.Snapshot{}, err
+	}
+	defer s.gate.Leave()
+	if err := store.CheckID(id); err != nil {
+		return store.Snapshot{}, err
+	}
+	if below == 0 {
+		return store.Snapshot{}, store.ErrNotFound
+	}
+	highest := int64(min(below-1, store.MaxSequenceNr))
+	snap, err := s.db.load(ctx, id, highest)
+	if isBusy(err) {
+		snap, err = s.loadBusy(ctx, id, highest)
+	}
+	if isDamage(err) {
+		snap.SequenceNr = s.damagedNr(ctx, id, highest)
+	}
+	return snap, cause(ctx, err)
+}
+
+// loadBusy is load behind a lock. It is apart for the loads that have none before them:
+// what is in its closure is allocated.
+func (s *Store) loadBusy(ctx context.Context, id string, highest int64) (snap store.Snapshot, err error) {
+	err = s.retryBusy(ctx, time.Time{}, func() error {
+		snap, err = s.db.load(ctx, id, highest)
+		return err
+	})
+	return snap, err
 }
 
 // ViewLatest implements store.Viewer. It lends the bytes of the driver. A Store from
 // New holds a connection while view runs.
 func (s *Store) ViewLatest(ctx context.Context, persistenceID string, view func(store.Snapshot) error) error {
 	var viewErr error
-	at, err := s.load(ctx, persistenceID, math.MaxUint64, func(snap store.Snapshot, _ bool) { viewErr = view(snap) })
+	at, err := s.view(ctx, persistenceID, func(snap store.Snapshot) { viewErr = view(snap) })
 	if err != nil {
 		return store.Wrap(store.OpLoadLatest, persistenceID, at, err)
 	}
 	return viewErr
 }
 
-func (s *Store) loadCopy(ctx context.Context, id string, below uint64) (snap store.Snapshot, at uint64, err error) {
-	at, err = s.load(ctx, id, below, func(lent store.Snapshot, borrowed bool) {
-		snap = lent
-		if borrowed {
-			snap.State = bytes.Clone(lent.State)
-		}
-	})
-	return snap, at, err
-}
-
-// load calls lend with the newest snapshot below the bound. With ErrCorrupt it
-// returns the number of that snapshot, otherwise 0.
-func (s *Store) load(ctx context.Context, id string, below uint64, lend func(snap store.Snapshot, borrowed bool)) (at uint64, err error) {
+// view calls lend with the newest snapshot. With ErrCorrupt it returns the number of
+// that snapshot, otherwise 0.
+func (s *Store) view(ctx context.Context, id string, lend func(store.Snapshot)) (at uint64, err error) {
 	if err := s.gate.Enter(ctx); err != nil {
 		return 0, err
 	}
@@ -279,23 +308,20 @@ func (s *Store) load(ctx context.Context, id string, below uint64, lend func(sna
 	if err := store.CheckID(id); err != nil {
 		return 0, err
 	}
-	if below == 0 {
-		return 0, store.ErrNotFound
-	}
-	highest := int64(min(below-1, store.MaxSequenceNr))
 	err = s.retryBusy(ctx, time.Time{}, func() error {
-		at, err = s.db.load(ctx, id, highest, lend)
+		at, err = s.db.view(ctx, id, store.MaxSequenceNr, lend)
 		return err
 	})
 	if isDamage(err) {
-		at = s.damagedNr(ctx, id, highest)
+		at = s.damagedNr(ctx, id, store.MaxSequenceNr)
 	}
 	return at, cause(ctx, err)
 }
 
 // Close implements store.SnapshotStore. It moves what is in the WAL to the file; where
 // no other connection has the file open the WAL is gone then. An error of that is
-// returned, and loses nothing: who opens the file next finds the WAL. Close leaves a database given to New open.
+// returned, and loses nothing: who opens the file next finds the WAL. A database given
+// to New stays open.
 func (s *Store) Close() error {
 	return s.gate.Close(func() error {
 		var err error

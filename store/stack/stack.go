@@ -16,7 +16,7 @@
 // not given has the default of its package.
 //
 //	memory        keep
-//	sqlite        path (required), table, journal, sync, busy_timeout, keep
+//	sqlite        path (required), table, journal, sync, busy_timeout, keep, page_size, checkpoint, max
 //	objectstore   url (required), prefix, keep
 //	cache         size, max_entry, policy, ttl, negative_ttl
 //	singleflight
