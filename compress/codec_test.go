@@ -80,6 +80,11 @@ func TestIncompressible(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer c.close()
+	w, err := c.workers.get()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.workers.put(w)
 	random := make([]byte, frameSize)
 	rand.NewChaCha8([32]byte{2}).Read(random) // never fails
 	text := bytes.Repeat([]byte("some text, which repeats itself. "), frameSize/33+1)[:frameSize]
@@ -110,7 +115,7 @@ func TestIncompressible(t *testing.T) {
 		"random before text":     {with(frameSize/2, frameSize, text), false},
 		"a sixteenth of a state": {with(0, frameSize/16, text), false},
 	} {
-		if got := c.incompressible(test.content); got != test.want {
+		if got := c.incompressible(w, test.content); got != test.want {
 			t.Errorf("%s: incompressible %v; want %v", name, got, test.want)
 		}
 	}
@@ -122,12 +127,12 @@ func TestIncompressibleStatesAreNotEncoded(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := New(inner, Options{Level: Best})
+	s, err := New(inner, Options{Level: Best, Concurrency: 1})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer s.Close()
-	s.codec.encoder = nil
+	s.codec.workers.idle[0].encoder = nil
 	state := make([]byte, 4<<20)
 	rand.NewChaCha8([32]byte{3}).Read(state) // never fails
 	if err := s.Save(t.Context(), store.Snapshot{PersistenceID: "random", SequenceNr: 1, State: state}); err != nil {

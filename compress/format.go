@@ -237,6 +237,11 @@ func rawFrameSize(size int) int {
 	return head + blocks*blockHeaderSize + size
 }
 
+// maxFrameSize returns the most that a frame of size bytes of content takes: that of raw
+// blocks, which an encoder falls back to as well, with a dictionary's id and zstd's
+// checksum.
+func maxFrameSize(size int) int { return rawFrameSize(size) + 4 + 4 }
+
 // appendRawFrame appends a zstd frame that holds content as it is, content not
 // being empty.
 func appendRawFrame(dst, content []byte) []byte {
