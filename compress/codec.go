@@ -76,7 +76,7 @@ func (c *codec) encode(ctx context.Context, state []byte) (blob []byte, buffer *
 	copy((*buffer)[begin:], header)
 	// The frame is there already, unless it outgrew its place for a moment.
 	blob = append((*buffer)[begin:start], frame...)
-	return appendTrailer(blob), buffer, nil
+	return appendTrailer(blob, checksum(blob)), buffer, nil
 }
 
 // encodeFrame appends the frame that holds a whole state to dst.
@@ -151,21 +151,46 @@ func (c *codec) encodeFrames(ctx context.Context, state []byte, n int) (blob []b
 		return nil, nil, err
 	}
 	sizes := make([]int, n)
-	total := maxHeaderSize(n) + trailerSize
+	size := 0
 	for i, f := range frames {
 		sizes[i] = f.size
-		total += f.size
+		size += f.size
 	}
-	buffer = c.buffers.get(total)
+	buffer = c.buffers.get(maxHeaderSize(n) + size + trailerSize)
 	blob = appendHeader((*buffer)[:0], 0, len(state), sizes)
-	for _, f := range frames {
-		if f.encoded == nil {
-			blob = appendRawFrame(blob, f.content)
-		} else {
-			blob = append(blob, (*f.encoded)[:f.size]...)
-		}
+	sum := checksum(blob)
+	err = c.join(ctx, frames, blob[len(blob):len(blob)+size], &sum)
+	if err != nil {
+		c.buffers.put(buffer)
+		return nil, nil, err
 	}
-	return appendTrailer(blob), buffer, nil
+	return appendTrailer(blob[:len(blob)+size], sum), buffer, nil
+}
+
+// join writes the frames to dst, which is as large as they are, and brings sum, the
+// checksum of what stands before it, up to date. Where the frames are raw this is
+// nearly all there is to do, so it is done in parallel.
+func (c *codec) join(ctx context.Context, frames []encodedFrame, dst []byte, sum *uint32) error {
+	starts := make([]int, len(frames))
+	for i := range frames[1:] {
+		starts[i+1] = starts[i] + frames[i].size
+	}
+	sums := make([]uint32, len(frames))
+	err := c.slots.each(ctx, len(frames), func(i int) error {
+		f := frames[i]
+		place := dst[starts[i] : starts[i]+f.size]
+		if f.encoded == nil {
+			appendRawFrame(place[:0], f.content)
+		} else {
+			copy(place, *f.encoded)
+		}
+		sums[i] = checksum(place)
+		return nil
+	})
+	for i, f := range frames {
+		*sum = joinChecksums(*sum, sums[i], f.size)
+	}
+	return err
 }
 
 // frameCount returns how many frames a state of size bytes is cut into.

@@ -34,8 +34,6 @@ const (
 	minContent = 64 << 10
 )
 
-var castagnoli = crc32.MakeTable(crc32.Castagnoli)
-
 // A blob is a stored state taken apart.
 type blob struct {
 	size   int // of the state
@@ -210,10 +208,11 @@ func appendHeader(dst []byte, flags byte, size int, frames []int) []byte {
 	return dst
 }
 
-// appendTrailer appends the trailer of what stands in unfinished before it.
-func appendTrailer(unfinished []byte) []byte {
+// appendTrailer appends the trailer of what stands in unfinished before it, and has the
+// checksum sum.
+func appendTrailer(unfinished []byte, sum uint32) []byte {
 	unfinished = append(unfinished, trailerStart...)
-	return binary.LittleEndian.AppendUint32(unfinished, checksum(unfinished))
+	return binary.LittleEndian.AppendUint32(unfinished, crc32.Update(sum, castagnoli, []byte(trailerStart)))
 }
 
 // Sizes of a frame of raw blocks.
@@ -262,8 +261,6 @@ func appendRawFrame(dst, content []byte) []byte {
 	}
 	return dst
 }
-
-func checksum(b []byte) uint32 { return crc32.Checksum(b, castagnoli) }
 
 func corrupt(format string, args ...any) error {
 	return fmt.Errorf("%w: compress: %s", store.ErrCorrupt, fmt.Sprintf(format, args...))

@@ -12,7 +12,8 @@ const (
 //
 // The samples are spread evenly over the content, 64 KiB apart or a little more, and
 // the first that can shrink by a sixteenth ends the search: mixed content is encoded.
-// Not seen is what repeats itself only further away than a sample is long.
+// Not seen is what has all bytes equally often and repeats itself in one place only, or
+// further away than a sample is long.
 func (c *codec) incompressible(w *worker, content []byte) bool {
 	if len(content) < sampledSize {
 		return false
@@ -22,7 +23,11 @@ func (c *codec) incompressible(w *worker, content []byte) bool {
 	for i := range sampleCount {
 		at := part(len(content)-sampleSize, i, sampleCount-1)
 		sample := content[at : at+sampleSize]
-		if uneven(sample) || len(w.sampler.EncodeAll(sample, (*room)[:0])) <= sampleSize-sampleSize/16 {
+		if uneven(sample) {
+			return false
+		}
+		// What is even and shrinks all the same repeats itself, and does so at length.
+		if i%4 == 0 && len(w.sampler.EncodeAll(sample, (*room)[:0])) <= sampleSize-sampleSize/16 {
 			return false
 		}
 	}
