@@ -74,9 +74,10 @@ func (c *codec) encode(ctx context.Context, state []byte) (blob []byte, buffer *
 	header := appendHeader((*buffer)[:0], flags, len(state), sizes)
 	begin := start - len(header)
 	copy((*buffer)[begin:], header)
-	// The frame is there already, unless it outgrew its place for a moment.
-	blob = append((*buffer)[begin:start], frame...)
-	return appendTrailer(blob, checksum(blob)), buffer, nil
+	if len(frame) > 0 && &frame[0] != &(*buffer)[start] {
+		copy((*buffer)[start:], frame) // it outgrew its place for a moment, and stands elsewhere
+	}
+	return appendTrailer((*buffer)[begin : start+len(frame)]), buffer, nil
 }
 
 // encodeFrame appends the frame that holds a whole state to dst.
@@ -164,7 +165,7 @@ func (c *codec) encodeFrames(ctx context.Context, state []byte, n int) (blob []b
 		c.buffers.put(buffer)
 		return nil, nil, err
 	}
-	return appendTrailer(blob[:len(blob)+size], sum), buffer, nil
+	return appendTrailerWithSum(blob[:len(blob)+size], sum), buffer, nil
 }
 
 // join writes the frames to dst, which is as large as they are, and brings sum, the

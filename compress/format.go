@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"hash/crc32"
 	"math"
 	"strings"
 
@@ -208,11 +207,17 @@ func appendHeader(dst []byte, flags byte, size int, frames []int) []byte {
 	return dst
 }
 
-// appendTrailer appends the trailer of what stands in unfinished before it, and has the
-// checksum sum.
-func appendTrailer(unfinished []byte, sum uint32) []byte {
+// appendTrailer appends the trailer of what stands in unfinished before it.
+func appendTrailer(unfinished []byte) []byte {
 	unfinished = append(unfinished, trailerStart...)
-	return binary.LittleEndian.AppendUint32(unfinished, crc32.Update(sum, castagnoli, []byte(trailerStart)))
+	return binary.LittleEndian.AppendUint32(unfinished, checksum(unfinished))
+}
+
+// appendTrailerWithSum is appendTrailer where the checksum of unfinished is known.
+func appendTrailerWithSum(unfinished []byte, sum uint32) []byte {
+	unfinished = append(unfinished, trailerStart...)
+	sum = joinChecksums(sum, checksum([]byte(trailerStart)), len(trailerStart))
+	return binary.LittleEndian.AppendUint32(unfinished, sum)
 }
 
 // Sizes of a frame of raw blocks.
