@@ -112,6 +112,34 @@ type encodedFrame struct {
 	size    int     // of the frame
 }
 
+// encodePart returns frame i of the n that state is cut into. The caller holds a slot.
+func (c *codec) encodePart(state []byte, i, n int) (encodedFrame, error) {
+	content := state[part(len(state), i, n):part(len(state), i+1, n)]
+	raw := encodedFrame{content: content, size: rawFrameSize(len(content))}
+	if len(state) < c.minBytes {
+		return raw, nil
+	}
+	w, err := c.workers.get()
+	if err != nil {
+		return encodedFrame{}, err
+	}
+	defer c.workers.put(w)
+	if c.incompressible(w, content) {
+		return raw, nil
+	}
+	// However many callers there are, only as many buffers of the size of content are in
+	// use as there are slots; what is kept until the other frames are ready is small.
+	room := c.buffers.get(maxFrameSize(len(content)))
+	defer c.buffers.put(room)
+	encoded := w.encoder.EncodeAll(content, (*room)[:0])
+	if len(encoded) >= raw.size {
+		return raw, nil
+	}
+	buffer := c.buffers.get(len(encoded))
+	copy(*buffer, encoded)
+	return encodedFrame{content: content, encoded: buffer, size: len(encoded)}, nil
+}
+
 // encodeFrames is encode for states of several frames.
 func (c *codec) encodeFrames(ctx context.Context, state []byte, n int) (blob []byte, buffer *[]byte, err error) {
 	frames := make([]encodedFrame, n)
@@ -122,31 +150,9 @@ func (c *codec) encodeFrames(ctx context.Context, state []byte, n int) (blob []b
 			}
 		}
 	}()
-	err = c.slots.each(ctx, n, func(i int) error {
-		content := state[part(len(state), i, n):part(len(state), i+1, n)]
-		frames[i] = encodedFrame{content: content, size: rawFrameSize(len(content))}
-		if len(state) < c.minBytes {
-			return nil
-		}
-		w, err := c.workers.get()
-		if err != nil {
-			return err
-		}
-		defer c.workers.put(w)
-		if c.incompressible(w, content) {
-			return nil
-		}
-		// However many callers there are, only as many buffers of the size of a frame are
-		// in use as there are slots; what waits, here or for the store beneath, is small.
-		room := c.buffers.get(maxFrameSize(len(content)))
-		defer c.buffers.put(room)
-		encoded := w.encoder.EncodeAll(content, (*room)[:0])
-		if len(encoded) < frames[i].size {
-			frames[i].size = len(encoded)
-			frames[i].encoded = c.buffers.get(len(encoded))
-			copy(*frames[i].encoded, encoded)
-		}
-		return nil
+	err = c.slots.each(ctx, n, func(i int) (err error) {
+		frames[i], err = c.encodePart(state, i, n)
+		return err
 	})
 	if err != nil {
 		return nil, nil, err
