@@ -1,11 +1,9 @@
 package compress
 
 import (
+	"bytes"
 	"context"
-	"math/bits"
 	"slices"
-
-	"github.com/klauspost/compress/zstd"
 )
 
 // frameSize is the most that a frame is given to hold. Of 512 KiB, frames make the
@@ -16,17 +14,12 @@ const frameSize = 1 << 20
 // room: it then copies sixteen bytes at a time up to there.
 const decoderSlack = 16
 
-// codec turns states into blobs and back. It is safe for concurrent use. Each of its
-// encoders and decoders is as many as there are slots, made when they are first
-// needed and kept.
+// codec turns states into blobs and back. It is safe for concurrent use.
 type codec struct {
 	slots        slots
+	workers      workers
 	buffers      buffers
-	encoder      *zstd.Encoder
-	sampler      *zstd.Encoder // see incompressible
-	dictEncoder  *zstd.Encoder // with the first dictionary; nil where there is none
-	decoder      *zstd.Decoder
-	dictionaries []uint32 // ids of those that the decoder has
+	dictionaries []uint32 // ids of those that can be decoded with; the first encodes
 	minBytes     int      // smaller states are stored in raw blocks
 	maxBytes     int64    // of a state
 }
@@ -37,52 +30,27 @@ func newCodec(opts Options) (*codec, error) {
 	if err != nil {
 		return nil, err
 	}
+	// They are the caller's, and workers are made when they are needed.
+	opts.Dictionaries = slices.Clone(opts.Dictionaries)
+	for i, dictionary := range opts.Dictionaries {
+		opts.Dictionaries[i] = bytes.Clone(dictionary)
+	}
 	c := &codec{
 		slots:        make(slots, opts.Concurrency),
+		workers:      workers{opts: opts},
 		dictionaries: dictionaries,
 		minBytes:     opts.MinBytes,
 		maxBytes:     opts.MaxDecodedBytes,
 	}
-	common := []zstd.EOption{
-		zstd.WithEncoderLevel(encoderLevels[opts.Level]),
-		zstd.WithEncoderConcurrency(opts.Concurrency),
-		zstd.WithSingleSegment(true), // else frames under 256 bytes don't name their size
-	}
-	// No frame has more to look back at than its own content.
-	if c.encoder, err = zstd.NewWriter(nil, append(common, zstd.WithWindowSize(frameSize))...); err != nil {
-		return nil, err
-	}
-	if c.sampler, err = newSampler(opts.Concurrency); err != nil {
-		return nil, err
-	}
-	if len(opts.Dictionaries) > 0 {
-		level := encoderLevels[opts.Level]
-		if opts.Level == Best {
-			// Best indexes the dictionary anew for every state: 2 ms for 64 KiB, where the
-			// others copy an index, and what comes out is no smaller than at Better.
-			level = encoderLevels[Better]
-		}
-		first := opts.Dictionaries[0]
-		window := 1 << bits.Len(uint(len(first)+maxWithDictionary-1)) // to look back at all of it from anywhere
-		c.dictEncoder, err = zstd.NewWriter(nil, append(common, zstd.WithEncoderLevel(level), zstd.WithWindowSize(window), zstd.WithEncoderDict(first))...)
-		if err != nil {
-			return nil, err
-		}
-	}
-	c.decoder, err = zstd.NewReader(nil,
-		zstd.WithDecoderConcurrency(opts.Concurrency),
-		zstd.WithDecodeAllCapLimit(true), // never more than the frame said, and its place has room for
-		zstd.WithDecoderDicts(opts.Dictionaries...),
-	)
+	first, err := c.workers.get() // which shows that the others can be had
 	if err != nil {
 		return nil, err
 	}
+	c.workers.put(first)
 	return c, nil
 }
 
-// close ends the decoder. Encoders that are only used for EncodeAll hold nothing but
-// memory.
-func (c *codec) close() { c.decoder.Close() }
+func (c *codec) close() { c.workers.close() }
 
 // encode returns the blob of state, and the buffer that it stands in, which goes back
 // to c.buffers when the blob is used no more. It reads state no more when it returns.
@@ -92,7 +60,7 @@ func (c *codec) encode(ctx context.Context, state []byte) (blob []byte, buffer *
 	}
 	// The header's size is known only when there is a frame: it is put right before it.
 	start := maxHeaderSize(1)
-	buffer = c.buffers.get(start + c.maxFrameSize(len(state)) + trailerSize)
+	buffer = c.buffers.get(start + maxFrameSize(len(state)) + trailerSize)
 	var frame []byte
 	flags, sizes := byte(0), make([]int, 0, 1)
 	if len(state) > 0 {
@@ -106,9 +74,10 @@ func (c *codec) encode(ctx context.Context, state []byte) (blob []byte, buffer *
 	header := appendHeader((*buffer)[:0], flags, len(state), sizes)
 	begin := start - len(header)
 	copy((*buffer)[begin:], header)
-	// The frame is there already, unless it outgrew its place for a moment.
-	blob = append((*buffer)[begin:start], frame...)
-	return appendTrailer(blob), buffer, nil
+	if len(frame) > 0 && &frame[0] != &(*buffer)[start] {
+		copy((*buffer)[start:], frame) // it outgrew its place for a moment, and stands elsewhere
+	}
+	return appendTrailer((*buffer)[begin : start+len(frame)]), buffer, nil
 }
 
 // encodeFrame appends the frame that holds a whole state to dst.
@@ -120,10 +89,15 @@ func (c *codec) encodeFrame(ctx context.Context, state, dst []byte) (frame []byt
 		return nil, 0, err
 	}
 	defer c.slots.give()
-	if c.dictEncoder != nil && len(state) <= maxWithDictionary {
-		frame, flags = c.dictEncoder.EncodeAll(state, dst), flagDictionary
-	} else if !c.incompressible(state) {
-		frame = c.encoder.EncodeAll(state, dst)
+	w, err := c.workers.get()
+	if err != nil {
+		return nil, 0, err
+	}
+	defer c.workers.put(w)
+	if w.dictEncoder != nil && len(state) <= maxWithDictionary {
+		frame, flags = w.dictEncoder.EncodeAll(state, dst), flagDictionary
+	} else if !c.incompressible(w, state) {
+		frame = w.encoder.EncodeAll(state, dst)
 	}
 	if len(frame) == 0 || len(frame) >= rawFrameSize(len(state)) {
 		return appendRawFrame(dst, state), 0, nil
@@ -138,6 +112,34 @@ type encodedFrame struct {
 	size    int     // of the frame
 }
 
+// encodePart returns frame i of the n that state is cut into. The caller holds a slot.
+func (c *codec) encodePart(state []byte, i, n int) (encodedFrame, error) {
+	content := state[part(len(state), i, n):part(len(state), i+1, n)]
+	raw := encodedFrame{content: content, size: rawFrameSize(len(content))}
+	if len(state) < c.minBytes {
+		return raw, nil
+	}
+	w, err := c.workers.get()
+	if err != nil {
+		return encodedFrame{}, err
+	}
+	defer c.workers.put(w)
+	if c.incompressible(w, content) {
+		return raw, nil
+	}
+	// However many callers there are, only as many buffers of the size of content are in
+	// use as there are slots; what is kept until the other frames are ready is small.
+	room := c.buffers.get(maxFrameSize(len(content)))
+	defer c.buffers.put(room)
+	encoded := w.encoder.EncodeAll(content, (*room)[:0])
+	if len(encoded) >= raw.size {
+		return raw, nil
+	}
+	buffer := c.buffers.get(len(encoded))
+	copy(*buffer, encoded)
+	return encodedFrame{content: content, encoded: buffer, size: len(encoded)}, nil
+}
+
 // encodeFrames is encode for states of several frames.
 func (c *codec) encodeFrames(ctx context.Context, state []byte, n int) (blob []byte, buffer *[]byte, err error) {
 	frames := make([]encodedFrame, n)
@@ -148,43 +150,54 @@ func (c *codec) encodeFrames(ctx context.Context, state []byte, n int) (blob []b
 			}
 		}
 	}()
-	err = c.slots.each(ctx, n, func(i int) error {
-		content := state[part(len(state), i, n):part(len(state), i+1, n)]
-		frames[i] = encodedFrame{content: content, size: rawFrameSize(len(content))}
-		if len(state) < c.minBytes || c.incompressible(content) {
-			return nil
-		}
-		// However many callers there are, only as many buffers of the size of a frame are
-		// in use as there are slots; what waits, here or for the store beneath, is small.
-		room := c.buffers.get(c.maxFrameSize(len(content)))
-		defer c.buffers.put(room)
-		encoded := c.encoder.EncodeAll(content, (*room)[:0])
-		if len(encoded) < frames[i].size {
-			frames[i].size = len(encoded)
-			frames[i].encoded = c.buffers.get(len(encoded))
-			copy(*frames[i].encoded, encoded)
-		}
-		return nil
+	err = c.slots.each(ctx, n, func(i int) (err error) {
+		frames[i], err = c.encodePart(state, i, n)
+		return err
 	})
 	if err != nil {
 		return nil, nil, err
 	}
 	sizes := make([]int, n)
-	total := maxHeaderSize(n) + trailerSize
+	size := 0
 	for i, f := range frames {
 		sizes[i] = f.size
-		total += f.size
+		size += f.size
 	}
-	buffer = c.buffers.get(total)
+	buffer = c.buffers.get(maxHeaderSize(n) + size + trailerSize)
 	blob = appendHeader((*buffer)[:0], 0, len(state), sizes)
-	for _, f := range frames {
-		if f.encoded == nil {
-			blob = appendRawFrame(blob, f.content)
-		} else {
-			blob = append(blob, (*f.encoded)[:f.size]...)
-		}
+	sum := checksum(blob)
+	err = c.join(ctx, frames, blob[len(blob):len(blob)+size], &sum)
+	if err != nil {
+		c.buffers.put(buffer)
+		return nil, nil, err
 	}
-	return appendTrailer(blob), buffer, nil
+	return appendTrailerWithSum(blob[:len(blob)+size], sum), buffer, nil
+}
+
+// join writes the frames to dst, which is as large as they are, and brings sum, the
+// checksum of what stands before it, up to date. Where the frames are raw this is
+// nearly all there is to do, so it is done in parallel.
+func (c *codec) join(ctx context.Context, frames []encodedFrame, dst []byte, sum *uint32) error {
+	starts := make([]int, len(frames))
+	for i := range frames[1:] {
+		starts[i+1] = starts[i] + frames[i].size
+	}
+	sums := make([]uint32, len(frames))
+	err := c.slots.each(ctx, len(frames), func(i int) error {
+		f := frames[i]
+		place := dst[starts[i] : starts[i]+f.size]
+		if f.encoded == nil {
+			appendRawFrame(place[:0], f.content)
+		} else {
+			copy(place, *f.encoded)
+		}
+		sums[i] = checksum(place)
+		return nil
+	})
+	for i, f := range frames {
+		*sum = joinChecksums(*sum, sums[i], f.size)
+	}
+	return err
 }
 
 // frameCount returns how many frames a state of size bytes is cut into.
@@ -192,15 +205,6 @@ func frameCount(size int) int { return (size + frameSize - 1) / frameSize }
 
 // part returns where part i of n equal ones of size bytes begins.
 func part(size, i, n int) int { return int(int64(size) * int64(i) / int64(n)) }
-
-// maxFrameSize returns the most that a frame of size bytes takes.
-func (c *codec) maxFrameSize(size int) int {
-	encoder := c.encoder
-	if c.dictEncoder != nil {
-		encoder = c.dictEncoder // it names the dictionary
-	}
-	return encoder.MaxEncodedSize(size) // raw blocks take no more either
-}
 
 // parse takes a blob apart, and checks that there is what its frames need.
 func (c *codec) parse(stored []byte, space []frame) (blob, error) {
@@ -235,20 +239,26 @@ func (c *codec) decode(ctx context.Context, b blob, dst []byte) error {
 	})
 }
 
-// decodeFrame writes the content of frame i to its place in dst.
+// decodeFrame writes the content of frame i to its place in dst. The caller holds a
+// slot, unless the frame is raw.
 func (c *codec) decodeFrame(f frame, i int, dst []byte) error {
 	end := f.at + f.size
 	if f.raw != nil {
 		copy(dst[f.at:end], f.raw)
 		return nil
 	}
+	w, err := c.workers.get()
+	if err != nil {
+		return err
+	}
+	defer c.workers.put(w)
 	limit := end
 	if end == len(dst) {
 		limit = cap(dst) // elsewhere the next frame begins, which may be decoded right now
 	}
-	content, err := c.decoder.DecodeAll(f.encoded, dst[f.at:f.at:limit])
-	if f.size >= forgottenSize {
-		c.forget()
+	content, err := w.decoder.DecodeAll(f.encoded, dst[f.at:f.at:limit])
+	if len(dst) >= forgottenSize {
+		w.forget()
 	}
 	if err != nil {
 		return corrupt("frame %d: %v", i, err)
@@ -260,22 +270,4 @@ func (c *codec) decodeFrame(f frame, i int, dst []byte) error {
 		copy(dst[f.at:end], content) // not needed by now; DecodeAll promises to append, not where
 	}
 	return nil
-}
-
-// emptyFrame is a zstd frame of no content, of one segment and in one raw block.
-var emptyFrame = []byte("\x28\xb5\x2f\xfd\x20\x00\x01\x00\x00")
-
-// forgottenSize is the size of frames from which on decoders are made to forget them.
-const forgottenSize = 64 << 10
-
-// forget makes the decoders that nobody uses forget what they decoded last: each would
-// keep alive the whole state that it worked on, until it works on another. They
-// stand in a queue, the one that was just used at its end, and as many calls as there
-// are decoders, whosever they are, get to that. The caller holds a slot, so that one
-// of the decoders is always free.
-func (c *codec) forget() {
-	for range cap(c.slots) {
-		// The frame is right; were it not, only memory would be held for longer.
-		_, _ = c.decoder.DecodeAll(emptyFrame, nil)
-	}
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"testing"
 	"testing/synctest"
@@ -80,6 +81,11 @@ func TestIncompressible(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer c.close()
+	w, err := c.workers.get()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.workers.put(w)
 	random := make([]byte, frameSize)
 	rand.NewChaCha8([32]byte{2}).Read(random) // never fails
 	text := bytes.Repeat([]byte("some text, which repeats itself. "), frameSize/33+1)[:frameSize]
@@ -101,6 +107,7 @@ func TestIncompressible(t *testing.T) {
 		"random, below":          {random[:sampledSize-1], false}, // not looked at
 		"text":                   {text, false},
 		"hexadecimal digits":     {hexadecimal, false},
+		"repeats itself":         {bytes.Repeat(random[:700], 1000), false}, // with all bytes equally often
 		"zeros":                  {make([]byte, frameSize), false},
 		"text behind random":     {with(frameSize-2000, frameSize, text), false},
 		"text before random":     {with(0, 2000, text), false},
@@ -110,7 +117,7 @@ func TestIncompressible(t *testing.T) {
 		"random before text":     {with(frameSize/2, frameSize, text), false},
 		"a sixteenth of a state": {with(0, frameSize/16, text), false},
 	} {
-		if got := c.incompressible(test.content); got != test.want {
+		if got := c.incompressible(w, test.content); got != test.want {
 			t.Errorf("%s: incompressible %v; want %v", name, got, test.want)
 		}
 	}
@@ -122,12 +129,12 @@ func TestIncompressibleStatesAreNotEncoded(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := New(inner, Options{Level: Best})
+	s, err := New(inner, Options{Level: Best, Concurrency: 1})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer s.Close()
-	s.codec.encoder = nil
+	s.codec.workers.idle[0].encoder = nil
 	state := make([]byte, 4<<20)
 	rand.NewChaCha8([32]byte{3}).Read(state) // never fails
 	if err := s.Save(t.Context(), store.Snapshot{PersistenceID: "random", SequenceNr: 1, State: state}); err != nil {
@@ -135,6 +142,89 @@ func TestIncompressibleStatesAreNotEncoded(t *testing.T) {
 	}
 	if snap, err := s.LoadLatest(t.Context(), "random"); err != nil || !bytes.Equal(snap.State, state) {
 		t.Errorf("LoadLatest gave %d bytes, %v", len(snap.State), err)
+	}
+}
+
+// Until all frames of a state are ready, those that are hold a buffer of about their
+// own size, not of that of their content.
+func TestEncodedFramesWaitInSmallBuffers(t *testing.T) {
+	c, err := newCodec(Options{}.withDefaults())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.close()
+	random := make([]byte, frameSize)
+	rand.NewChaCha8([32]byte{5}).Read(random) // never fails
+	state := append(bytes.Repeat([]byte("some text, "), frameSize/11), random...)
+	text, err := c.encodePart(state, 0, 2)
+	if err != nil || text.encoded == nil || len(*text.encoded) > max(text.size*5/4, minBufferSize) {
+		t.Errorf("a frame of text, of %d bytes, is in a buffer %v, %v", text.size, text.encoded != nil, err)
+	}
+	raw, err := c.encodePart(state, 1, 2)
+	if err != nil || raw.encoded != nil {
+		t.Errorf("a raw frame is in a buffer: %v, %v", raw.encoded != nil, err)
+	}
+}
+
+// A worker made later has the dictionaries that New was given, whatever became of them.
+func TestLaterWorkersHaveTheDictionaries(t *testing.T) {
+	var samples [][]byte
+	for n := range 100 {
+		samples = append(samples, fmt.Appendf(nil, `{"number in the sequence":%d,"its square":%d}`, n, n*n))
+	}
+	dictionary, err := Train(samples, 1<<10)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dictionaries := [][]byte{dictionary}
+	c, err := newCodec(Options{Dictionaries: dictionaries, Concurrency: 2}.withDefaults())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.close()
+	clear(dictionary)
+	dictionaries[0] = nil
+	for range 2 {
+		w, err := c.workers.get()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.workers.put(w)
+		got, err := w.decoder.DecodeAll(w.dictEncoder.EncodeAll(samples[7], nil), make([]byte, 0, 1000))
+		if err != nil || !bytes.Equal(got, samples[7]) {
+			t.Errorf("decoded %q, %v; want %q", got, err, samples[7])
+		}
+	}
+}
+
+func TestTrainLooksAtSixteenMegabytesEvenly(t *testing.T) {
+	first, second := bytes.Repeat([]byte{1}, maxWithDictionary+1), bytes.Repeat([]byte{2}, maxWithDictionary+1)
+	samples := make([][]byte, 500)
+	for i := range samples {
+		samples[i] = first[i%8*1000:]
+		if i >= len(samples)/2 {
+			samples[i] = second[i%8*1000:]
+		}
+	}
+	samples[3] = first[:segmentHash-1]
+	used := trainable(samples)
+	total, seconds := 0, 0
+	for _, sample := range used {
+		if len(sample) > maxWithDictionary || len(sample) < segmentHash {
+			t.Fatalf("a sample of %d bytes is looked at", len(sample))
+		}
+		total += len(sample)
+		seconds += int(sample[0]) - 1
+	}
+	if firsts := len(used) - seconds; firsts < seconds-2 || firsts > seconds+2 {
+		t.Errorf("%d of the first samples and %d of the others are looked at", firsts, seconds)
+	}
+	if total > maxTrainedBytes || total < maxTrainedBytes*9/10 {
+		t.Errorf("%d bytes are looked at; want up to %d", total, maxTrainedBytes)
+	}
+	few := trainable(samples[:50])
+	if len(few) != 49 {
+		t.Errorf("%d of 49 samples are looked at", len(few))
 	}
 }
 

@@ -120,7 +120,7 @@ func newStore(inner store.SnapshotStore, opts Options) (*Store, error) {
 	}
 	codec, err := newCodec(opts.withDefaults())
 	if err != nil {
-		return nil, fmt.Errorf("compress: %w", err)
+		return nil, err
 	}
 	return &Store{inner: inner, codec: codec}, nil
 }

@@ -27,6 +27,9 @@ func TestConformanceWithDictionaries(t *testing.T) {
 
 // What is held back was not among the samples.
 func TestADictionaryHalvesHeldBackStates(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the sizes are the same under -race, which takes a minute for them")
+	}
 	for name, states := range map[string][][]byte{
 		"accounts": accountStates(1, 1500),
 		"webhooks": webhookStates(t),
@@ -82,9 +85,13 @@ func TestTrainOnAnySamples(t *testing.T) {
 		random[i] = randomState(1 << 20)[i*1000:][:1000]
 		numbered[i] = fmt.Appendf(nil, `{"n":%d}`, i)
 	}
-	large := make([][]byte, 40) // 40 MB: more than is looked at
+	large := make([][]byte, 5)
 	for i := range large {
 		large[i] = append(fmt.Appendf(nil, "%04d", i), jsonState(1<<20)...)
+	}
+	sizes := []int{1 << 10, 16 << 10}
+	if raceEnabled {
+		sizes = sizes[:1] // it is slow, and all in one goroutine
 	}
 	for name, test := range map[string]struct {
 		samples [][]byte
@@ -103,7 +110,7 @@ func TestTrainOnAnySamples(t *testing.T) {
 		"mixed":                 {append(append(random[:10:10], accountStates(3, 50)...), nil, []byte("x")), true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			for _, size := range []int{1 << 10, 16 << 10} {
+			for _, size := range sizes {
 				dictionary, err := compress.Train(test.samples, size)
 				if !test.trains {
 					if dictionary != nil || !errors.Is(err, store.ErrInvalid) || !strings.Contains(err.Error(), "allowed are") {

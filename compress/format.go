@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"hash/crc32"
 	"math"
 	"strings"
 
@@ -33,8 +32,6 @@ const (
 	// reader from having to remember millions of frames of one byte each.
 	minContent = 64 << 10
 )
-
-var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // A blob is a stored state taken apart.
 type blob struct {
@@ -216,6 +213,13 @@ func appendTrailer(unfinished []byte) []byte {
 	return binary.LittleEndian.AppendUint32(unfinished, checksum(unfinished))
 }
 
+// appendTrailerWithSum is appendTrailer where the checksum of unfinished is known.
+func appendTrailerWithSum(unfinished []byte, sum uint32) []byte {
+	unfinished = append(unfinished, trailerStart...)
+	sum = joinChecksums(sum, checksum([]byte(trailerStart)), len(trailerStart))
+	return binary.LittleEndian.AppendUint32(unfinished, sum)
+}
+
 // Sizes of a frame of raw blocks.
 const (
 	blockHeaderSize = 3
@@ -237,6 +241,11 @@ func rawFrameSize(size int) int {
 	return head + blocks*blockHeaderSize + size
 }
 
+// maxFrameSize returns the most that a frame of size bytes of content takes: that of raw
+// blocks, which an encoder falls back to as well, with a dictionary's id and zstd's
+// checksum.
+func maxFrameSize(size int) int { return rawFrameSize(size) + 4 + 4 }
+
 // appendRawFrame appends a zstd frame that holds content as it is, content not
 // being empty.
 func appendRawFrame(dst, content []byte) []byte {
@@ -257,8 +266,6 @@ func appendRawFrame(dst, content []byte) []byte {
 	}
 	return dst
 }
-
-func checksum(b []byte) uint32 { return crc32.Checksum(b, castagnoli) }
 
 func corrupt(format string, args ...any) error {
 	return fmt.Errorf("%w: compress: %s", store.ErrCorrupt, fmt.Sprintf(format, args...))

@@ -127,9 +127,9 @@ func TestAllocations(t *testing.T) {
 			count float64 // of allocations
 			bytes uint64  // allocated
 		}{
-			"Save":       {func() error { return s.Save(ctx, snapshot(1, state)) }, 20, 2 << 10},
-			"ViewLatest": {func() error { return s.ViewLatest(ctx, id, func(store.Snapshot) error { return nil }) }, 20, 2 << 10},
-			"LoadLatest": {func() error { _, err := s.LoadLatest(ctx, id); return err }, 20, uint64(size+size/4) + 2<<10},
+			"Save":       {func() error { return s.Save(ctx, snapshot(1, state)) }, 30, 2 << 10},
+			"ViewLatest": {func() error { return s.ViewLatest(ctx, id, func(store.Snapshot) error { return nil }) }, 30, 2 << 10},
+			"LoadLatest": {func() error { _, err := s.LoadLatest(ctx, id); return err }, 30, uint64(size+size/4) + 2<<10},
 		} {
 			if size <= 1<<20 { // a single frame
 				test.count = 3

@@ -1,23 +1,10 @@
 package compress
 
-import "github.com/klauspost/compress/zstd"
-
 const (
 	sampledSize = 64 << 10 // content below it is encoded right away: that costs little more
 	sampleCount = 16
 	sampleSize  = 1 << 10
 )
-
-// newSampler returns the encoder for samples.
-func newSampler(concurrency int) (*zstd.Encoder, error) {
-	return zstd.NewWriter(nil,
-		zstd.WithEncoderLevel(zstd.SpeedFastest),
-		zstd.WithEncoderConcurrency(concurrency),
-		zstd.WithEncoderCRC(false),
-		zstd.WithWindowSize(sampleSize),
-		zstd.WithLowerEncoderMem(true),
-	)
-}
 
 // incompressible looks at a little of a frame's content and says whether the rest is
 // not worth encoding either: what is encrypted, or compressed already, comes out as
@@ -25,8 +12,9 @@ func newSampler(concurrency int) (*zstd.Encoder, error) {
 //
 // The samples are spread evenly over the content, 64 KiB apart or a little more, and
 // the first that can shrink by a sixteenth ends the search: mixed content is encoded.
-// Not seen is what repeats itself only further away than a sample is long.
-func (c *codec) incompressible(content []byte) bool {
+// Not seen is what has all bytes equally often and repeats itself in one place only, or
+// further away than a sample is long.
+func (c *codec) incompressible(w *worker, content []byte) bool {
 	if len(content) < sampledSize {
 		return false
 	}
@@ -35,7 +23,11 @@ func (c *codec) incompressible(content []byte) bool {
 	for i := range sampleCount {
 		at := part(len(content)-sampleSize, i, sampleCount-1)
 		sample := content[at : at+sampleSize]
-		if uneven(sample) || len(c.sampler.EncodeAll(sample, (*room)[:0])) <= sampleSize-sampleSize/16 {
+		if uneven(sample) {
+			return false
+		}
+		// What is even and shrinks all the same repeats itself, and does so at length.
+		if i%4 == 0 && len(w.sampler.EncodeAll(sample, (*room)[:0])) <= sampleSize-sampleSize/16 {
 			return false
 		}
 	}

@@ -31,12 +31,16 @@ var segmentSizes = []int{256, 1024, 4096}
 //
 // A thousand samples are plenty, a hundred will do; they should be as mixed as the
 // states to come, in kind and in age. A size of 16 KiB suits states of up to 2 KiB;
-// 64 KiB makes larger ones smaller still, and every Save a little slower. Of each
-// sample the first 128 KiB count, and of samples with more than 16 MiB in all an
-// evenly spread part. It takes about 0.4 s for each megabyte of them, on one core.
+// 64 KiB makes larger ones smaller still, and every Save a little slower: accounts of
+// 256 bytes to 2 KB take half of what they do without, payloads of webhooks of 8 KB in
+// the middle 30 % with 16 KiB and 24 % with 64.
 //
-// Samples that a dictionary makes no smaller, or that are all the same, and a size out of range are store.ErrInvalid.
-// The samples are not changed, and not kept.
+// Of each sample the first 128 KiB count, and of samples with more than 16 MiB in all
+// an evenly spread part. Training takes 0.1 to 0.3 s for each megabyte of that, on one
+// core: 0.4 s for 329 webhooks of 3.3 MB, 0.25 s for 1000 accounts.
+//
+// Samples that a dictionary makes no smaller or that are all the same, and a size out
+// of range, are store.ErrInvalid. The samples are not changed, and not kept.
 func Train(samples [][]byte, size int) ([]byte, error) {
 	if size < minDictionaryBytes || size > maxDictionaryBytes {
 		return nil, fmt.Errorf("compress: %w size %d of a dictionary; allowed are %d to %d bytes", store.ErrInvalid, size, minDictionaryBytes, maxDictionaryBytes)

@@ -1,0 +1,22 @@
+package compress
+
+import (
+	"math/rand/v2"
+	"testing"
+)
+
+func TestJoinChecksums(t *testing.T) {
+	content := make([]byte, 3<<20)
+	rand.NewChaCha8([32]byte{4}).Read(content) // never fails
+	for _, n := range []int{0, 1, 2, 3, 7, 8, 255, 256, 4097, 1 << 20, 1<<20 + 1, 3 << 20} {
+		for _, at := range []int{0, 1, n / 3, n / 2, n} {
+			if at > n {
+				continue
+			}
+			got := joinChecksums(checksum(content[:at]), checksum(content[at:n]), n-at)
+			if want := checksum(content[:n]); got != want {
+				t.Errorf("%d and %d bytes: %08x; want %08x", at, n-at, got, want)
+			}
+		}
+	}
+}
