@@ -451,6 +451,33 @@ func TestOneBadWriteFailsAlone(t *testing.T) {
 	}
 }
 
+// TestNoRoomForOneWrite bounds the pages of the file, which is to SQLite what a full
+// disk is: the statement fails and takes its transaction with it.
+func TestNoRoomForOneWrite(t *testing.T) {
+	s := openTest(t, Options{})
+	writer := <-s.db.(*owned).writers
+	if err := writer.exec(t.Context(), "PRAGMA max_page_count = 20"); err != nil {
+		t.Fatal(err)
+	}
+	writer.release()
+	large := func() error {
+		return s.Save(t.Context(), store.Snapshot{PersistenceID: "large", State: mib})
+	}
+	if err := large(); err == nil || !strings.Contains(err.Error(), "full") {
+		t.Errorf("a lone Save that there is no room for: %v; want an error that says so", err)
+	}
+	if err := saver(t, s, "a", 1)(); err != nil {
+		t.Errorf("the Save after it: %v", err)
+	}
+	errs := inOneBatch(s, saver(t, s, "b", 1), large, saver(t, s, "c", 1))
+	if errs[0] != nil || errs[2] != nil || errs[1] == nil || !strings.Contains(errs[1].Error(), "full") {
+		t.Errorf("a batch with a Save that there is no room for: %v; want that it fails alone", errs)
+	}
+	if got, want := rows(t, s, stored), "a@1 b@1 c@1"; got != want {
+		t.Errorf("stored are %q; want %q", got, want)
+	}
+}
+
 // TestAPruneThatEndsTheTransaction has the prune of the first write roll everything
 // back. What follows in its batch must not be committed on its own, and then again.
 func TestAPruneThatEndsTheTransaction(t *testing.T) {
