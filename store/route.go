@@ -145,6 +145,10 @@ func (r *Route) Close() error {
 	return errors.Join(failures...)
 }
 
+// Stores returns the stores: those of NewRoute by prefix, the longest first, those of
+// NewRouteFunc as they were given.
+func (r *Route) Stores() []SnapshotStore { return slices.Clone(r.stores) }
+
 // route returns the store of the id.
 func (r *Route) route(persistenceID string) (SnapshotStore, error) {
 	if err := CheckID(persistenceID); err != nil {

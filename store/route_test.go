@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"hash/fnv"
 	"maps"
+	"slices"
 	"strings"
 	"testing"
 
@@ -72,6 +73,9 @@ func TestRouteByTheLongestPrefix(t *testing.T) {
 				t.Errorf("List of %q: %v; want ErrInvalid", id, err)
 			}
 		}
+	}
+	if got := r.Stores(); !slices.Equal(got, []store.SnapshotStore{large, orders, users}) {
+		t.Errorf("Stores = %v; want the longest prefix first", got)
 	}
 	if err := r.Close(); err != nil {
 		t.Error(err)
