@@ -13,8 +13,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/klauspost/compress/zstd"
 	"go.uber.org/goleak"
 
+	"github.com/snapstack/snapstack/bench/workload"
 	"github.com/snapstack/snapstack/compress"
 	"github.com/snapstack/snapstack/memory"
 	"github.com/snapstack/snapstack/store"
@@ -101,6 +103,25 @@ func TestStatesShrink(t *testing.T) {
 		}
 		wantState(t, s, jsonState(test.size))
 		mustClose(t, s)
+	}
+}
+
+// Being cut into frames costs a large state at most 1 % of what it takes in one.
+func TestFramesTakeLittleMoreThanOne(t *testing.T) {
+	large := slices.MaxFunc(workload.Generate(1), func(a, b []byte) int { return len(a) - len(b) })
+	for name, state := range map[string][]byte{"4 MB": jsonState(4 << 20), "16 MB": jsonState(16 << 20), "of bench": large} {
+		for level, zstdLevel := range map[compress.Level]zstd.EncoderLevel{compress.Fastest: zstd.SpeedFastest, compress.Default: zstd.SpeedDefault} {
+			encoder, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstdLevel))
+			if err != nil {
+				t.Fatal(err)
+			}
+			single := len(encoder.EncodeAll(state, nil))
+			stored := storedBytes(t, compress.Options{Level: level}, [][]byte{state})
+			t.Logf("%s at level %s: %d bytes, %d in a single frame, %+.2f %%", name, level, stored, single, 100*float64(stored-single)/float64(single))
+			if stored > single+single/100 {
+				t.Errorf("%s at level %s: %d bytes; want at most 1 %% over the %d of a single frame", name, level, stored, single)
+			}
+		}
 	}
 }
 
