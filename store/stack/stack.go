@@ -26,7 +26,8 @@
 // The url of an objectstore is mem:// (a bucket in memory, empty at first),
 // file:///directory, or
 // s3://bucket?endpoint=http://host:port&region=r&path_style=true, where everything
-// behind the bucket is optional and credentials come from the environment.
+// behind the bucket is optional; s3.ParseURL lists the parameters. Credentials come
+// from the environment.
 //
 // # Errors
 //
