@@ -144,7 +144,7 @@ func TestListReadsOneObjectPerHashedID(t *testing.T) {
 	}
 }
 
-func save(t *testing.T, s *objectstore.Store, id string, nr uint64, state string) {
+func save(t testing.TB, s *objectstore.Store, id string, nr uint64, state string) {
 	t.Helper()
 	if err := s.Save(t.Context(), store.Snapshot{PersistenceID: id, SequenceNr: nr, State: []byte(state)}); err != nil {
 		t.Errorf("Save(%.40q, %d): %v", id, nr, err)
