@@ -143,7 +143,14 @@ func (f *fake) put(w http.ResponseWriter, r *http.Request, key string) {
 	if !ok {
 		return
 	}
-	if err := f.objects.Put(r.Context(), key, body); err != nil {
+	put := f.objects.Put
+	if r.Header.Get("If-None-Match") == "*" {
+		put = f.objects.Create
+	}
+	err := put(r.Context(), key, body)
+	if errors.Is(err, objectstore.ErrExists) {
+		refuse(w, http.StatusPreconditionFailed, "PreconditionFailed")
+	} else if err != nil {
 		refuse(w, http.StatusInternalServerError, "InternalError")
 	}
 }

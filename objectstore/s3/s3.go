@@ -34,6 +34,7 @@ import (
 	"sync/atomic"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/config"
 	awss3 "github.com/aws/aws-sdk-go-v2/service/s3"
@@ -54,7 +55,7 @@ type Bucket struct {
 	noBatches atomic.Bool // whether the service has refused a batch delete
 }
 
-var _ objectstore.Bucket = (*Bucket)(nil)
+var _ objectstore.Creator = (*Bucket)(nil)
 
 const (
 	// maxKeys is how many keys S3 lists at once.
@@ -105,6 +106,8 @@ func open(ctx context.Context, name string, opts Options) (*Bucket, error) {
 			}
 			o.UsePathStyle = opts.PathStyle
 			o.HTTPClient = client
+			// What S3 answers to a conditional upload that a concurrent one upsets.
+			o.Retryer = retry.AddWithErrorCodes(o.Retryer, "ConditionalRequestConflict")
 			o.RetryMaxAttempts = cmp.Or(opts.Attempts, o.RetryMaxAttempts)
 			o.RequestChecksumCalculation = aws.RequestChecksumCalculationWhenRequired // Put gives its own
 			if opts.Checksum == WhenRequired || opts.Checksum == MD5 {

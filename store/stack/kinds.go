@@ -76,7 +76,12 @@ func readObjectstore(v *values) opener {
 		openBucket, err = readBucketURL(value)
 		return err
 	})
-	opts := objectstore.Options{Prefix: v.text("prefix"), Keep: v.count("keep")}
+	opts := objectstore.Options{
+		Prefix:     v.text("prefix"),
+		Keep:       v.count("keep"),
+		PruneAsync: v.toggle("prune_async"),
+		CreateOnly: v.toggle("create_only"),
+	}
 	return func(ctx context.Context, _ store.SnapshotStore) (store.SnapshotStore, error) {
 		bucket, err := openBucket(ctx)
 		if err != nil {

@@ -17,7 +17,7 @@
 //
 //	memory        keep
 //	sqlite        path (required), table, journal, sync, busy_timeout, keep
-//	objectstore   url (required), prefix, keep
+//	objectstore   url (required), prefix, keep, prune_async, create_only
 //	cache         size, max_entry, ttl, negative_ttl
 //	singleflight
 //	zstd          level, min, max, concurrency

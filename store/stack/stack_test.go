@@ -9,6 +9,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"github.com/snapstack/snapstack/objectstore"
 	"github.com/snapstack/snapstack/store"
 )
 
@@ -29,6 +30,23 @@ func TestParse(t *testing.T) {
 		if err != nil || !reflect.DeepEqual(got, want) {
 			t.Errorf("Parse(%q) = %#v, %v; want %#v", text, got, err, want)
 		}
+	}
+}
+
+func TestObjectstoreTakesItsSwitches(t *testing.T) {
+	s, err := Open(t.Context(), "objectstore(url=mem://,keep=1,prune_async=true,create_only=true)")
+	if err != nil {
+		t.Fatal(err)
+	}
+	snap := store.Snapshot{PersistenceID: "order-1", SequenceNr: 1}
+	if err := s.Save(t.Context(), snap); err != nil {
+		t.Error(err)
+	}
+	if err := s.Save(t.Context(), snap); !errors.Is(err, objectstore.ErrExists) {
+		t.Errorf("the second Save of a number: %v; want ErrExists", err)
+	}
+	if err := s.Close(); err != nil {
+		t.Error(err)
 	}
 }
 
@@ -66,17 +84,19 @@ func TestParseErrors(t *testing.T) {
 		"cache(size=0) | memory":           `cache: option size=0; allowed is a size`,
 		"sqlite(path=a.db,busy_timeout=0)": `sqlite: option busy_timeout=0; allowed is a duration above 0`,
 		"zstd(max=0) | memory":             `zstd: option max=0; allowed is a size`,
-		"objectstore(url=mem://,urls=x)":   `objectstore: unknown option "urls"; allowed are url, prefix, keep`,
-		"zstd(level=11) | memory":          `zstd: option level: compress: invalid Level "11"; allowed are "fastest"`,
-		"sqlite":                           `sqlite: option "path" is required`,
-		"sqlite(path=a.db,sync=sometimes)": `sqlite: option sync: sqlite: invalid Synchronous "SOMETIMES"; allowed are [OFF NORMAL FULL EXTRA]`,
-		"sqlite(path=a.db,journal=paper)":  `sqlite: option journal: sqlite: invalid JournalMode "PAPER"; allowed are [WAL DELETE TRUNCATE PERSIST]`,
-		"objectstore":                      `objectstore: option "url" is required`,
-		"objectstore(url=ftp://x)":         `objectstore: option url: invalid scheme of the url: "ftp"; allowed are mem://, file:///directory and s3://bucket`,
-		"objectstore(url=mem://name)":      `objectstore: option url: invalid url: allowed is mem:// and nothing behind it`,
-		"objectstore(url=file://x)":        `objectstore: option url: invalid url; allowed is file:// and an absolute path`,
-		"objectstore(url=s3://)":           `objectstore: option url: s3: invalid`,
-		"objectstore(url=s3://b?key=v)":    `objectstore: option url: s3: invalid`,
+		"objectstore(url=mem://,urls=x)":   `objectstore: unknown option "urls"; allowed are url, prefix, keep, prune_async, create_only`,
+		"objectstore(url=mem://,prune_async=yes)": `objectstore: option prune_async=yes; allowed is true or false`,
+		"objectstore(url=mem://,create_only=1)":   `objectstore: option create_only=1; allowed is true or false`,
+		"zstd(level=11) | memory":                 `zstd: option level: compress: invalid Level "11"; allowed are "fastest"`,
+		"sqlite":                                  `sqlite: option "path" is required`,
+		"sqlite(path=a.db,sync=sometimes)":        `sqlite: option sync: sqlite: invalid Synchronous "SOMETIMES"; allowed are [OFF NORMAL FULL EXTRA]`,
+		"sqlite(path=a.db,journal=paper)":         `sqlite: option journal: sqlite: invalid JournalMode "PAPER"; allowed are [WAL DELETE TRUNCATE PERSIST]`,
+		"objectstore":                             `objectstore: option "url" is required`,
+		"objectstore(url=ftp://x)":                `objectstore: option url: invalid scheme of the url: "ftp"; allowed are mem://, file:///directory and s3://bucket`,
+		"objectstore(url=mem://name)":             `objectstore: option url: invalid url: allowed is mem:// and nothing behind it`,
+		"objectstore(url=file://x)":               `objectstore: option url: invalid url; allowed is file:// and an absolute path`,
+		"objectstore(url=s3://)":                  `objectstore: option url: s3: invalid`,
+		"objectstore(url=s3://b?key=v)":           `objectstore: option url: s3: invalid`,
 	} {
 		_, err := Parse(text)
 		if !errors.Is(err, store.ErrInvalid) || !strings.Contains(err.Error(), says) {
