@@ -38,7 +38,7 @@ type fake struct {
 	unchecked bool // takes uploads without a checksum
 }
 
-func newFake(t *testing.T) *fake {
+func newFake(t testing.TB) *fake {
 	t.Helper()
 	t.Setenv("AWS_ACCESS_KEY_ID", "testkey")
 	t.Setenv("AWS_SECRET_ACCESS_KEY", "testsecret")
@@ -57,13 +57,13 @@ func newFake(t *testing.T) *fake {
 }
 
 // open opens the bucket; the caller closes it.
-func (f *fake) open(t *testing.T) *s3.Bucket {
+func (f *fake) open(t testing.TB) *s3.Bucket {
 	t.Helper()
 	return f.openWith(t, s3.Options{})
 }
 
 // openWith opens the bucket with more options.
-func (f *fake) openWith(t *testing.T, opts s3.Options) *s3.Bucket {
+func (f *fake) openWith(t testing.TB, opts s3.Options) *s3.Bucket {
 	t.Helper()
 	opts.Endpoint, opts.PathStyle = f.url, true
 	b, err := s3.Open(t.Context(), bucketName, opts)
