@@ -56,6 +56,21 @@ type Bucket interface {
 	Close() error
 }
 
+// ErrExists is what Creator.Create, and a Save with Options.CreateOnly, fail with where
+// an object has the key. That object is as it was.
+var ErrExists = errors.New("object exists already")
+
+// Creator is a Bucket that can put an object where there is none. The three that ship
+// are.
+type Creator interface {
+	Bucket
+
+	// Create is Put if no object has the key, and otherwise returns ErrExists. The two are
+	// one step: of several Creates of one key, from whichever process, one returns nil
+	// at most.
+	Create(ctx context.Context, key string, body []byte) error
+}
+
 // Object is what a listing tells of an object.
 type Object struct {
 	Key  string

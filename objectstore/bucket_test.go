@@ -89,7 +89,7 @@ func listsOneMoment(t *testing.T, b objectstore.Bucket) {
 	}
 }
 
-func openDirectory(t *testing.T, path string) *objectstore.Directory {
+func openDirectory(t testing.TB, path string) *objectstore.Directory {
 	t.Helper()
 	d, err := objectstore.OpenDirectory(t.Context(), path, objectstore.DirectoryOptions{})
 	if err != nil {

@@ -1,11 +1,10 @@
 package objectstore
 
 import (
-	"cmp"
 	"context"
 	"io/fs"
+	"os"
 	"path"
-	"slices"
 	"strings"
 )
 
@@ -61,9 +60,8 @@ func (w *walk) folder(ctx context.Context, folder string) error {
 	return nil
 }
 
-// entries returns what is in the folder and after w.after, in byte order of the keys
-// that it stands for: not that of the names, since "a-" comes after "a" but before
-// "a/". Of the files there are no more than still fit the list.
+// entries returns what is in the folder and after w.after, in byte order of keys. Of
+// the files there are no more than still fit the list.
 func (w *walk) entries(ctx context.Context, folder string) ([]walkEntry, error) {
 	// Under the lock of the folder until the tags are read: they must be of the same
 	// moment as the names.
@@ -74,17 +72,20 @@ func (w *walk) entries(ctx context.Context, folder string) ([]walkEntry, error) 
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		before, found, err := w.d.readFolder(folder)
+		before, all, err := w.d.names(folder)
 		if err != nil {
 			return nil, err
 		}
-		entries, err := w.describe(w.entriesAmong(folder, found))
+		entries, err := w.describe(entriesAfter(all, w.after))
 		// Other processes, which no lock holds up, may put a new file where the reading
 		// has passed and remove the old one before it is there: a single system call
 		// does not always read all names. Then nothing is found though there never was
 		// nothing, and the reading starts again; so it does for a file that went before
 		// its tag was read.
 		again := isAbsent(err)
+		if again {
+			w.d.indexes.forget(folder)
+		}
 		if err == nil && len(entries) == 0 && before != nil {
 			again, err = w.d.changed(folder, before)
 		}
@@ -94,79 +95,60 @@ func (w *walk) entries(ctx context.Context, folder string) ([]walkEntry, error) 
 	}
 }
 
-// entriesAmong returns the entries for what was found in the folder.
-func (w *walk) entriesAmong(folder string, found []fs.DirEntry) []walkEntry {
-	var entries []walkEntry
-	for _, f := range found {
-		if !isSegment(f.Name()) {
-			continue
-		}
-		key := path.Join(folder, f.Name())
-		switch {
-		case f.IsDir():
-			key += "/"
-			// Passed when all keys that begin with it are: w.after is none of them.
-			if key <= w.after && !strings.HasPrefix(w.after, key) {
-				continue
-			}
-		case !f.Type().IsRegular() || key <= w.after:
-			continue
-		}
-		entries = append(entries, walkEntry{key: key})
-	}
-	slices.SortFunc(entries, func(a, b walkEntry) int { return cmp.Compare(a.key, b.key) })
-	return entries
-}
-
-// describe fills in the objects of the files, as many as still fit the list, and
-// leaves out what follows them.
+// describe returns the entries with the objects of the files, as many as still fit the
+// list, and leaves out what follows them.
 func (w *walk) describe(entries []walkEntry) ([]walkEntry, error) {
 	room := w.limit - len(w.objects)
-	for i, entry := range entries {
-		if strings.HasSuffix(entry.key, "/") {
-			continue
+	var described []walkEntry
+	for _, entry := range entries {
+		if !strings.HasSuffix(entry.key, "/") {
+			if room == 0 {
+				break
+			}
+			info, err := w.d.root.Lstat(entry.key)
+			if err != nil {
+				return nil, err
+			}
+			entry.object = Object{Key: entry.key, Size: info.Size(), ETag: fileTag(info)}
+			room--
 		}
-		if room == 0 {
-			return entries[:i], nil
-		}
-		info, err := w.d.root.Lstat(entry.key)
-		if err != nil {
-			return nil, err
-		}
-		entries[i].object = Object{Key: entry.key, Size: info.Size(), ETag: fileTag(info)}
-		room--
+		described = append(described, entry)
 	}
-	return entries, nil
+	return described, nil
 }
 
-// readFolder returns what is in the folder, in no particular order, and what it was
-// like before. For one that does not exist, or ceases to, both are nil: it has nothing
-// in it, and had nothing at that moment.
-func (d *Directory) readFolder(folder string) (before fs.FileInfo, entries []fs.DirEntry, err error) {
-	before, err = d.root.Stat(folder) // before it is opened: opening a pipe would wait for a writer
-	if isAbsent(err) || err == nil && !before.IsDir() {
-		return nil, nil, nil
+// readFolder returns what is in the folder, in no particular order.
+func (d *Directory) readFolder(folder string) ([]fs.DirEntry, error) {
+	f, err := d.openFolder(folder)
+	if f == nil || err != nil {
+		return nil, err
+	}
+	defer f.Close() // read only: nothing is lost if that fails
+	entries, err := f.ReadDir(-1)
+	if isAbsent(err) { // another process removed it meanwhile
+		return nil, nil
+	}
+	return entries, err
+}
+
+// openFolder opens the folder to read its names, or returns nil if there is none.
+func (d *Directory) openFolder(folder string) (*os.File, error) {
+	info, err := d.root.Stat(folder) // before it is opened: opening a pipe would wait for a writer
+	if isAbsent(err) || err == nil && !info.IsDir() {
+		return nil, nil
 	}
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	f, err := d.root.Open(folder)
 	if isAbsent(err) {
-		return nil, nil, nil
+		return nil, nil
 	}
-	if err != nil {
-		return nil, nil, err
-	}
-	defer f.Close() // read only: nothing is lost if that fails
-	entries, err = f.ReadDir(-1)
-	if isAbsent(err) { // another process removed it meanwhile
-		return nil, nil, nil
-	}
-	return before, entries, err
+	return f, err
 }
 
-// changed says whether names came or went in the folder since readFolder returned
-// before, as far as the times tell that the file system keeps.
+// changed says whether names came or went in the folder since it was as before says,
+// as far as the times tell that the file system keeps.
 func (d *Directory) changed(folder string, before fs.FileInfo) (bool, error) {
 	now, err := d.root.Stat(folder)
 	if isAbsent(err) {

@@ -14,7 +14,7 @@ func (d *Directory) sweep(ctx context.Context, folder string) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	_, entries, err := d.readFolder(folder)
+	entries, err := d.readFolder(folder)
 	if err != nil {
 		return err
 	}

@@ -573,3 +573,35 @@ func TestFolderSetForgetsWhenItIsLarge(t *testing.T) {
 		t.Errorf("%d names after %d additions, the last among them: %v", len(s.names), maxFolderSet+1, s.has(last))
 	}
 }
+
+func TestCreateLeavesNothingBehind(t *testing.T) {
+	root := t.TempDir()
+	d := openTestDirectory(t, root)
+	create := func(key string) error { return d.Create(t.Context(), key, []byte("body")) }
+	// In the moment before it is linked, another process takes the key.
+	d.fsync = func(f *os.File) error {
+		if strings.Contains(f.Name(), "~") {
+			d.fsync = (*os.File).Sync
+			mustPut(t, d, "a/1", "of another")
+		}
+		return f.Sync()
+	}
+	if err := create("a/1"); !errors.Is(err, ErrExists) {
+		t.Errorf("Create at a key that was taken meanwhile: %v; want ErrExists", err)
+	}
+	if body, _, err := d.Get(t.Context(), "a/1"); err != nil || string(body) != "of another" {
+		t.Errorf("Get = %q, %v; want what the other put", body, err)
+	}
+	if err := create("a/2"); err != nil {
+		t.Error(err)
+	}
+	if got, want := files(t, root), []string{"a/1", "a/2"}; !slices.Equal(got, want) {
+		t.Errorf("files are %q; want %q", got, want)
+	}
+	// What stands there and is no object does not exist already: it is in the way.
+	for _, key := range []string{"a", "a/1/b"} {
+		if err := create(key); err == nil || errors.Is(err, ErrExists) {
+			t.Errorf("Create of %q in the way of something else: %v; want a failure that is not ErrExists", key, err)
+		}
+	}
+}

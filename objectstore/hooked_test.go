@@ -9,7 +9,7 @@ import (
 
 // hooked is a bucket that counts requests and calls hooks around them.
 type hooked struct {
-	inner objectstore.Bucket
+	inner objectstore.Creator
 
 	// before is called ahead of a request with its name ("put", "get", "list",
 	// "delete") and its key, prefix or first key. An error takes the place of the
@@ -48,6 +48,13 @@ func (h *hooked) Put(ctx context.Context, key string, body []byte) error {
 		return err
 	}
 	return h.inner.Put(ctx, key, body)
+}
+
+func (h *hooked) Create(ctx context.Context, key string, body []byte) error {
+	if err := h.count("put", key, func(r *requests) { r.puts++ }); err != nil {
+		return err
+	}
+	return h.inner.Create(ctx, key, body)
 }
 
 func (h *hooked) Get(ctx context.Context, key string) ([]byte, string, error) {

@@ -23,7 +23,7 @@ type memoryObject struct {
 	etag string
 }
 
-var _ Bucket = (*MemoryBucket)(nil)
+var _ Creator = (*MemoryBucket)(nil)
 
 // NewMemoryBucket returns an empty MemoryBucket.
 func NewMemoryBucket() *MemoryBucket {
@@ -37,12 +37,31 @@ func (b *MemoryBucket) Put(ctx context.Context, key string, body []byte) error {
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	b.put(key, body)
+	return nil
+}
+
+// Create implements Creator.
+func (b *MemoryBucket) Create(ctx context.Context, key string, body []byte) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if _, found := b.objects[key]; found {
+		return ErrExists
+	}
+	b.put(key, body)
+	return nil
+}
+
+// put stores body at key. The caller holds mu.
+func (b *MemoryBucket) put(key string, body []byte) {
 	if at, found := slices.BinarySearch(b.keys, key); !found {
 		b.keys = slices.Insert(b.keys, at, key)
 	}
 	b.puts++
 	b.objects[key] = memoryObject{body: body, etag: strconv.FormatUint(b.puts, 10)}
-	return nil
 }
 
 // Get implements Bucket.

@@ -24,9 +24,20 @@ type Options struct {
 
 	// OnPruneError is told why a Save could not obey Keep; the Save has succeeded
 	// all the same, and the next one of the id tries again. It is called before
-	// the Save returns, possibly by several at once, and must not close the store.
-	// Nil means nobody is told.
+	// the Save returns, or with PruneAsync later, possibly by several at once, and must
+	// not close the store. Nil means nobody is told.
 	OnPruneError func(error)
+
+	// PruneAsync lets a Save return as soon as its snapshot is stored, and prunes after
+	// that: once for all Saves of an id that returned before the prune began, never
+	// twice at a time for an id, 16 at a time in all. A Save or Delete of the id
+	// waits for a prune of it that runs. A prune has a minute. Close waits for all
+	// that are to come.
+	PruneAsync bool
+
+	// CreateOnly makes a Save at a number that is taken fail with ErrExists, and leaves
+	// what stands there. The bucket must be a Creator.
+	CreateOnly bool
 
 	// Now gives the timestamp of snapshots that are saved without one; nil means
 	// time.Now.
@@ -36,9 +47,11 @@ type Options struct {
 // Store is a store.SnapshotStore in a Bucket. It is as durable as that is.
 type Store struct {
 	bucket Bucket
+	put    func(ctx context.Context, key string, body []byte) error // of bucket: Put or Create
 	opts   Options
 	gate   store.Gate
 	turns  turns
+	prunes *prunes
 }
 
 const (
@@ -63,16 +76,23 @@ var (
 // is still the caller's. It makes no request.
 func New(bucket Bucket, opts Options) (*Store, error) {
 	err := checkPrefix(opts.Prefix)
+	creator, creates := bucket.(Creator)
 	switch {
 	case bucket == nil:
 		err = fmt.Errorf("%w bucket: nil", store.ErrInvalid)
+	case opts.CreateOnly && !creates:
+		err = fmt.Errorf("%w CreateOnly: true; it is allowed with a bucket that is a Creator, which a %T is not", store.ErrInvalid, bucket)
 	case opts.Keep < 0:
 		err = fmt.Errorf("%w Keep %d; allowed are 0 (all) and more", store.ErrInvalid, opts.Keep)
 	}
 	if err != nil {
 		return nil, store.Wrap(store.OpOpen, "", 0, fmt.Errorf("objectstore: %w", err))
 	}
-	return &Store{bucket: bucket, opts: opts}, nil
+	put := bucket.Put
+	if opts.CreateOnly {
+		put = creator.Create
+	}
+	return &Store{bucket: bucket, put: put, opts: opts, prunes: newPrunes()}, nil
 }
 
 // Save implements store.SnapshotStore.
@@ -95,14 +115,20 @@ func (s *Store) save(ctx context.Context, snap store.Snapshot) error {
 	if err != nil {
 		return err
 	}
-	if pruneErr != nil && s.opts.OnPruneError != nil {
-		s.opts.OnPruneError(store.Wrap(store.OpPrune, snap.PersistenceID, snap.SequenceNr, pruneErr))
+	if pruneErr != nil {
+		s.reportPrune(snap.PersistenceID, snap.SequenceNr, pruneErr)
 	}
 	return nil
 }
 
+func (s *Store) reportPrune(id string, sequenceNr uint64, err error) {
+	if s.opts.OnPruneError != nil {
+		s.opts.OnPruneError(store.Wrap(store.OpPrune, id, sequenceNr, err))
+	}
+}
+
 // putAndPrune stores the object and then obeys Keep. When err is nil the object is
-// stored, whatever pruneErr says.
+// stored, whatever pruneErr says. With PruneAsync it leaves the second part for later.
 func (s *Store) putAndPrune(ctx context.Context, id string, sequenceNr uint64, object []byte) (pruneErr, err error) {
 	put, done, err := s.turns.save(ctx, id)
 	if err != nil {
@@ -110,15 +136,19 @@ func (s *Store) putAndPrune(ctx context.Context, id string, sequenceNr uint64, o
 	}
 	defer done()
 	folder := s.folder(id)
-	err = s.bucket.Put(ctx, folder+number(sequenceNr), object)
+	err = s.put(ctx, folder+number(sequenceNr), object)
 	put(sequenceNr)
 	if err != nil {
 		return nil, err
 	}
-	if s.opts.Keep == 0 {
+	switch {
+	case s.opts.Keep == 0:
+		return nil, nil
+	case s.opts.PruneAsync:
+		s.pruneLater(id, sequenceNr)
 		return nil, nil
 	}
-	return s.remove(ctx, folder, folder+number(sequenceNr), s.opts.Keep-1), nil
+	return s.remove(ctx, folder, folder+number(sequenceNr), s.opts.Keep-1, nil), nil
 }
 
 // LoadLatest implements store.SnapshotStore.
@@ -274,12 +304,13 @@ func (s *Store) delete(ctx context.Context, persistenceID string, toSequenceNr u
 	}
 	defer done()
 	folder := s.folder(persistenceID)
-	return s.remove(ctx, folder, keyBefore(folder, min(toSequenceNr, store.MaxSequenceNr)+1), 0)
+	return s.remove(ctx, folder, keyBefore(folder, min(toSequenceNr, store.MaxSequenceNr)+1), 0, nil)
 }
 
 // remove deletes the snapshots in the folder that come after the key in listing
-// order, but for the first keep of them.
-func (s *Store) remove(ctx context.Context, folder, after string, keep int) error {
+// order, but for the first keep of them. It leaves alone the keys in spared, and does not
+// count them.
+func (s *Store) remove(ctx context.Context, folder, after string, keep int, spared map[string]bool) error {
 	for {
 		objects, more, err := s.list(ctx, folder, after, pageSize)
 		if err != nil {
@@ -288,7 +319,7 @@ func (s *Store) remove(ctx context.Context, folder, after string, keep int) erro
 		var keys []string
 		for _, object := range objects {
 			after = object.Key
-			if _, ours := parseNumber(object.Key[len(folder):]); !ours {
+			if _, ours := parseNumber(object.Key[len(folder):]); !ours || spared[object.Key] {
 				continue
 			}
 			if keep > 0 {
@@ -308,9 +339,10 @@ func (s *Store) remove(ctx context.Context, folder, after string, keep int) erro
 	}
 }
 
-// Close implements store.SnapshotStore. It closes the bucket.
+// Close implements store.SnapshotStore. It waits for prunes and closes the bucket.
 func (s *Store) Close() error {
 	return s.gate.Close(func() error {
+		s.prunes.running.Wait() // no Save is left that could add one
 		return store.Wrap(store.OpClose, "", 0, s.bucket.Close())
 	})
 }

@@ -32,7 +32,7 @@ func TestConformanceOnDirectory(t *testing.T) {
 	})
 }
 
-func newStore(t *testing.T, bucket objectstore.Bucket, opts objectstore.Options) *objectstore.Store {
+func newStore(t testing.TB, bucket objectstore.Bucket, opts objectstore.Options) *objectstore.Store {
 	t.Helper()
 	s, err := objectstore.New(bucket, opts)
 	if err != nil {

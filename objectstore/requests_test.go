@@ -6,6 +6,7 @@ import (
 	"math"
 	"strings"
 	"testing"
+	"testing/synctest"
 
 	"github.com/snapstack/snapstack/objectstore"
 	"github.com/snapstack/snapstack/store"
@@ -113,6 +114,37 @@ func TestRequestCountsWithKeep(t *testing.T) {
 	check("a Save with a Keep of 1500", requests{puts: 1, lists: 2, deletes: 1, deleted: 1})
 }
 
+func TestRequestCountsWithPruneAsync(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		bucket := newHooked()
+		s := newStore(t, bucket, objectstore.Options{Keep: 3, PruneAsync: true})
+		for nr := range uint64(10) {
+			save(t, s, "order-1", nr, "state")
+			synctest.Wait() // for its prune
+			want := requests{puts: 1, lists: 1}
+			if nr >= 3 {
+				want.deletes, want.deleted = 1, 1
+			}
+			if got := bucket.take(); got != want {
+				t.Errorf("the Save number %d and its prune make the requests %+v; want %+v", nr+1, got, want)
+			}
+		}
+		wantNumbers(t, s, "order-1", 9, 8, 7)
+	})
+}
+
+func TestRequestCountsWithCreateOnly(t *testing.T) {
+	bucket := newHooked()
+	s := newStore(t, bucket, objectstore.Options{CreateOnly: true})
+	save(t, s, "order-1", 1, "state")
+	if err := s.Save(t.Context(), store.Snapshot{PersistenceID: "order-1", SequenceNr: 1}); !errors.Is(err, objectstore.ErrExists) {
+		t.Errorf("Save at a number that is taken: %v; want ErrExists", err)
+	}
+	if got, want := bucket.take(), (requests{puts: 2}); got != want {
+		t.Errorf("two Saves make the requests %+v; want %+v", got, want)
+	}
+}
+
 func TestListReadsOneObjectPerHashedID(t *testing.T) {
 	bucket := newHooked()
 	s := newStore(t, bucket, objectstore.Options{})
@@ -144,7 +176,7 @@ func TestListReadsOneObjectPerHashedID(t *testing.T) {
 	}
 }
 
-func save(t *testing.T, s *objectstore.Store, id string, nr uint64, state string) {
+func save(t testing.TB, s *objectstore.Store, id string, nr uint64, state string) {
 	t.Helper()
 	if err := s.Save(t.Context(), store.Snapshot{PersistenceID: id, SequenceNr: nr, State: []byte(state)}); err != nil {
 		t.Errorf("Save(%.40q, %d): %v", id, nr, err)

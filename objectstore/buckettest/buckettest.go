@@ -16,7 +16,7 @@ import (
 	"github.com/snapstack/snapstack/objectstore"
 )
 
-// Run checks every duty of a bucket, each in a subtest of its own and on a bucket
+// Run checks every duty of a bucket, and those of a Creator where it is one, each in a subtest of its own and on a bucket
 // of its own. Open returns a new, empty bucket; Run closes it.
 func Run(t *testing.T, open func(t *testing.T) objectstore.Bucket) {
 	for _, duty := range []struct {
@@ -35,6 +35,8 @@ func Run(t *testing.T, open func(t *testing.T) objectstore.Bucket) {
 		{"ListTellsSizes", listTellsSizes},
 		{"TagsTellBodiesApart", tagsTellBodiesApart},
 		{"DeleteMany", deleteMany},
+		{"CreateNeverReplaces", createNeverReplaces},
+		{"OneCreateWins", oneCreateWins},
 		{"DeletedKeysCanBePutAgain", deletedKeysCanBePutAgain},
 		{"EndedContextDoesNothing", endedContextDoesNothing},
 		{"NobodySeesAPart", nobodySeesAPart},
@@ -231,6 +233,71 @@ func deleteMany(t *testing.T, b objectstore.Bucket) {
 	}
 	remove(t, b, keys...)
 	wantKeys(t, b, "")
+}
+
+// creator returns b as a Creator; where it is none, the test has nothing to check.
+func creator(t *testing.T, b objectstore.Bucket) objectstore.Creator {
+	t.Helper()
+	c, ok := b.(objectstore.Creator)
+	if !ok {
+		t.Skip("the bucket is no Creator")
+	}
+	return c
+}
+
+func createNeverReplaces(t *testing.T, b objectstore.Bucket) {
+	c := creator(t, b)
+	for _, body := range []string{"one", ""} {
+		if err := c.Create(t.Context(), "a/1", []byte(body)); err != nil {
+			t.Fatalf("Create: %v", err)
+		}
+		for range 2 {
+			if err := c.Create(t.Context(), "a/1", []byte("other")); !errors.Is(err, objectstore.ErrExists) {
+				t.Errorf("Create at a key that is taken: %v; want ErrExists", err)
+			}
+			wantBody(t, b, "a/1", body)
+			wantKeys(t, b, "", "a/1")
+		}
+		put(t, b, "a/1", "replaced") // Put does, also what was created
+		wantBody(t, b, "a/1", "replaced")
+		remove(t, b, "a/1")
+		wantAbsent(t, b, "a/1")
+	}
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := c.Create(ended, "a/1", nil); !errors.Is(err, context.Canceled) {
+		t.Errorf("Create with an ended context: %v; want an error matching context.Canceled", err)
+	}
+	wantKeys(t, b, "")
+}
+
+func oneCreateWins(t *testing.T, b objectstore.Bucket) {
+	c := creator(t, b)
+	for round := range 10 {
+		key := fmt.Sprintf("%d/1", round)
+		body := func(i int) string { return strings.Repeat(fmt.Sprint(i), 10_000) }
+		errs := make([]error, 8)
+		var start, wg sync.WaitGroup
+		start.Add(1)
+		for i := range errs {
+			wg.Go(func() {
+				start.Wait()
+				errs[i] = c.Create(t.Context(), key, []byte(body(i)))
+			})
+		}
+		start.Done()
+		wg.Wait()
+		winner := slices.Index(errs, nil)
+		if winner < 0 {
+			t.Fatalf("no Create of %d succeeded: %v", len(errs), errs)
+		}
+		for i, err := range errs {
+			if i != winner && !errors.Is(err, objectstore.ErrExists) {
+				t.Errorf("Create beside one that succeeded: %v; want ErrExists", err)
+			}
+		}
+		wantBody(t, b, key, body(winner))
+	}
 }
 
 func deletedKeysCanBePutAgain(t *testing.T, b objectstore.Bucket) {

@@ -1,6 +1,8 @@
 package s3_test
 
 import (
+	"crypto/md5"
+	"crypto/sha256"
 	"encoding/base64"
 	"encoding/binary"
 	"encoding/xml"
@@ -32,9 +34,11 @@ type fake struct {
 	// first is called ahead of each request, and says whether it has answered it.
 	// Nil answers none.
 	first func(w http.ResponseWriter, r *http.Request) bool
+
+	unchecked bool // takes uploads without a checksum
 }
 
-func newFake(t *testing.T) *fake {
+func newFake(t testing.TB) *fake {
 	t.Helper()
 	t.Setenv("AWS_ACCESS_KEY_ID", "testkey")
 	t.Setenv("AWS_SECRET_ACCESS_KEY", "testsecret")
@@ -53,9 +57,16 @@ func newFake(t *testing.T) *fake {
 }
 
 // open opens the bucket; the caller closes it.
-func (f *fake) open(t *testing.T) *s3.Bucket {
+func (f *fake) open(t testing.TB) *s3.Bucket {
 	t.Helper()
-	b, err := s3.Open(t.Context(), bucketName, s3.Options{Endpoint: f.url, PathStyle: true})
+	return f.openWith(t, s3.Options{})
+}
+
+// openWith opens the bucket with more options.
+func (f *fake) openWith(t testing.TB, opts s3.Options) *s3.Bucket {
+	t.Helper()
+	opts.Endpoint, opts.PathStyle = f.url, true
+	b, err := s3.Open(t.Context(), bucketName, opts)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -84,21 +95,43 @@ func (f *fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		f.list(w, r, query)
 	case r.Method == http.MethodPost && query.Has("delete"):
 		f.delete(w, r)
+	case r.Method == http.MethodDelete && key != "":
+		if err := f.objects.Delete(r.Context(), []string{key}); err != nil {
+			refuse(w, http.StatusInternalServerError, "InternalError")
+			return
+		}
+		w.WriteHeader(http.StatusNoContent)
 	default:
 		refuse(w, http.StatusNotImplemented, "NotImplemented")
 	}
 }
 
-// checkedBody returns the body if its length and CRC-32 are as announced. A
-// checksum is required.
-func checkedBody(w http.ResponseWriter, r *http.Request) ([]byte, bool) {
+// checkedBody returns the body if its length and checksums are as announced. A
+// checksum is required, unless the fake is unchecked.
+func (f *fake) checkedBody(w http.ResponseWriter, r *http.Request) ([]byte, bool) {
 	body, err := io.ReadAll(r.Body)
 	if err != nil || int64(len(body)) != r.ContentLength {
 		refuse(w, http.StatusBadRequest, "IncompleteBody")
 		return nil, false
 	}
-	sum := binary.BigEndian.AppendUint32(nil, crc32.ChecksumIEEE(body))
-	if r.Header.Get("X-Amz-Checksum-Crc32") != base64.StdEncoding.EncodeToString(sum) {
+	sha, md := sha256.Sum256(body), md5.Sum(body)
+	checked := f.unchecked
+	for header, sum := range map[string][]byte{
+		"X-Amz-Checksum-Crc32":  binary.BigEndian.AppendUint32(nil, crc32.ChecksumIEEE(body)),
+		"X-Amz-Checksum-Crc32c": binary.BigEndian.AppendUint32(nil, crc32.Checksum(body, crc32.MakeTable(crc32.Castagnoli))),
+		"X-Amz-Checksum-Sha256": sha[:],
+		"Content-Md5":           md[:],
+	} {
+		switch r.Header.Get(header) {
+		case "":
+		case base64.StdEncoding.EncodeToString(sum):
+			checked = true
+		default:
+			refuse(w, http.StatusBadRequest, "BadDigest")
+			return nil, false
+		}
+	}
+	if !checked {
 		refuse(w, http.StatusBadRequest, "BadDigest")
 		return nil, false
 	}
@@ -106,11 +139,18 @@ func checkedBody(w http.ResponseWriter, r *http.Request) ([]byte, bool) {
 }
 
 func (f *fake) put(w http.ResponseWriter, r *http.Request, key string) {
-	body, ok := checkedBody(w, r)
+	body, ok := f.checkedBody(w, r)
 	if !ok {
 		return
 	}
-	if err := f.objects.Put(r.Context(), key, body); err != nil {
+	put := f.objects.Put
+	if r.Header.Get("If-None-Match") == "*" {
+		put = f.objects.Create
+	}
+	err := put(r.Context(), key, body)
+	if errors.Is(err, objectstore.ErrExists) {
+		refuse(w, http.StatusPreconditionFailed, "PreconditionFailed")
+	} else if err != nil {
 		refuse(w, http.StatusInternalServerError, "InternalError")
 	}
 }
@@ -173,7 +213,7 @@ func (f *fake) list(w http.ResponseWriter, r *http.Request, query url.Values) {
 }
 
 func (f *fake) delete(w http.ResponseWriter, r *http.Request) {
-	body, ok := checkedBody(w, r)
+	body, ok := f.checkedBody(w, r)
 	if !ok {
 		return
 	}

@@ -1,12 +1,20 @@
 // Package s3 is the objectstore.Bucket in Amazon S3 and in what speaks its API.
 //
-// Credentials come from where the AWS tools find them: the environment
-// (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, ...), the shared configuration files,
-// or the role of the machine. They are never part of a URL or of Options.
+// Credentials are given as Options.Credentials, or come from where the AWS tools find
+// them: the environment (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, ...), the shared
+// configuration files, or the role of the machine. They are never part of a URL.
 //
-// Every request but those that fail is one HTTP request; failed ones are repeated as
-// the SDK does by default: up to 3 attempts where that can help. Uploads carry a
-// CRC-32 that the service checks. Nothing but its context limits the time of a call.
+// Every operation is one HTTP request. One that fails in a way which may pass is
+// repeated, with growing pauses; Options limits the time of an attempt, of a call, and
+// the number of attempts. A service that answers a batch delete with NotImplemented,
+// as Google's does, is sent single deletes from then on, 16 at a time.
+//
+// An error names the bucket and the key, and matches [ErrPermission], [ErrNoBucket],
+// [ErrThrottled] or [ErrTimeout] where it is one of those.
+//
+// Uploads carry a checksum that the service compares. An object is one upload of at
+// most 5 GiB (more is store.ErrTooLarge), which is sent from the memory it is in: a
+// Save holds the state and the object made of it, and no more.
 //
 // The service must list in byte order of keys and show at once what was written, as
 // S3 does. Directory buckets of S3 Express list in no order and are refused. The
@@ -15,18 +23,18 @@ package s3
 
 import (
 	"bytes"
+	"cmp"
 	"context"
-	"encoding/base64"
-	"encoding/binary"
 	"errors"
 	"fmt"
-	"hash/crc32"
 	"io"
 	"net/http"
 	"net/url"
 	"strings"
+	"sync/atomic"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/config"
 	awss3 "github.com/aws/aws-sdk-go-v2/service/s3"
@@ -40,14 +48,22 @@ import (
 // Bucket is an objectstore.Bucket in S3.
 type Bucket struct {
 	name   string
+	opts   Options // with defaults
 	client *awss3.Client
 	http   *http.Client // beneath client
+
+	noBatches atomic.Bool // whether the service has refused a batch delete
 }
 
-var _ objectstore.Bucket = (*Bucket)(nil)
+var _ objectstore.Creator = (*Bucket)(nil)
 
-// maxKeys is how many keys S3 lists at once.
-const maxKeys = 1000
+const (
+	// maxKeys is how many keys S3 lists at once.
+	maxKeys = 1000
+
+	// maxObject is how many bytes S3 takes in one upload.
+	maxObject = 5 << 30
+)
 
 // Open returns the Bucket of the name. It makes no request to S3: that the bucket
 // is not there, or not for these credentials, shows at the first use.
@@ -69,29 +85,20 @@ func open(ctx context.Context, name string, opts Options) (*Bucket, error) {
 	if err := opts.check(); err != nil {
 		return nil, err
 	}
-	cfg, err := config.LoadDefaultConfig(ctx, config.WithRegion(opts.Region))
+	cfg, err := loadConfig(ctx, opts)
 	if err != nil {
 		return nil, fmt.Errorf("bucket %q: %w", name, err)
 	}
-	if cfg.Region == "" && opts.Endpoint != "" {
-		cfg.Region = "us-east-1" // signatures need one, and services of one region take this
+	switch {
+	case opts.Checksum == "" && cfg.RequestChecksumCalculation == aws.RequestChecksumCalculationWhenRequired:
+		opts.Checksum = WhenRequired
+	case opts.Checksum == "":
+		opts.Checksum = CRC32
 	}
-	if cfg.Region == "" {
-		return nil, fmt.Errorf("%w Region: none given; it is needed for bucket %q, from Options, AWS_REGION or the shared configuration", store.ErrInvalid, name)
-	}
-	// A client of our own, because that of the SDK can't close its connections. The
-	// configuration may have put certificates into its transport.
-	buildable, ok := cfg.HTTPClient.(*awshttp.BuildableClient)
-	if !ok {
-		buildable = awshttp.NewBuildableClient()
-	}
-	client := &http.Client{
-		Transport: buildable.GetTransport(),
-		// A request is signed for one host. That the bucket is elsewhere is an error.
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}
+	client := newHTTPClient(cfg, opts)
 	return &Bucket{
 		name: name,
+		opts: opts,
 		http: client,
 		client: awss3.NewFromConfig(cfg, func(o *awss3.Options) {
 			if opts.Endpoint != "" {
@@ -99,26 +106,104 @@ func open(ctx context.Context, name string, opts Options) (*Bucket, error) {
 			}
 			o.UsePathStyle = opts.PathStyle
 			o.HTTPClient = client
+			// What S3 answers to a conditional upload that a concurrent one upsets.
+			o.Retryer = retry.AddWithErrorCodes(o.Retryer, "ConditionalRequestConflict")
+			o.RetryMaxAttempts = cmp.Or(opts.Attempts, o.RetryMaxAttempts)
+			o.RequestChecksumCalculation = aws.RequestChecksumCalculationWhenRequired // Put gives its own
+			if opts.Checksum == WhenRequired || opts.Checksum == MD5 {
+				o.ResponseChecksumValidation = aws.ResponseChecksumValidationWhenRequired // don't ask for what may be unknown
+			}
 			o.DisableLogOutputChecksumValidationSkipped = true // objects that others put may have no checksum
 		}),
 	}, nil
 }
 
-// Put implements objectstore.Bucket.
+// loadConfig returns the configuration of the environment and the shared files, below
+// that of the options.
+func loadConfig(ctx context.Context, opts Options) (aws.Config, error) {
+	load := []func(*config.LoadOptions) error{config.WithRegion(opts.Region)}
+	if opts.Credentials != nil {
+		load = append(load, config.WithCredentialsProvider(opts.Credentials))
+	}
+	if opts.CAFile != "" {
+		pem, err := readCAFile(opts.CAFile)
+		if err != nil {
+			return aws.Config{}, err
+		}
+		load = append(load, config.WithCustomCABundle(bytes.NewReader(pem)))
+	}
+	cfg, err := config.LoadDefaultConfig(ctx, load...)
+	if err != nil {
+		return aws.Config{}, err
+	}
+	if cfg.Region == "" && opts.Endpoint != "" {
+		cfg.Region = "us-east-1" // signatures need one, and services of one region take this
+	}
+	if cfg.Region == "" {
+		return aws.Config{}, fmt.Errorf("%w Region: none given; it is needed, from Options, AWS_REGION or the shared configuration", store.ErrInvalid)
+	}
+	return cfg, nil
+}
+
+// newHTTPClient returns a client of our own, because that of the SDK can't close its
+// connections. The configuration may have put certificates into its transport.
+func newHTTPClient(cfg aws.Config, opts Options) *http.Client {
+	buildable, ok := cfg.HTTPClient.(*awshttp.BuildableClient)
+	if !ok {
+		buildable = awshttp.NewBuildableClient()
+	}
+	transport := buildable.GetTransport()
+	// All requests go to one host. With the SDK's 10 idle connections a busier store
+	// would make a new one for most requests.
+	transport.MaxIdleConnsPerHost = transport.MaxIdleConns
+	return &http.Client{
+		Transport: transport,
+		Timeout:   max(0, cmp.Or(opts.AttemptTimeout, defaultAttemptTimeout)),
+		// A request is signed for one host. That the bucket is elsewhere is an error.
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+}
+
+// Put implements objectstore.Bucket. A body over 5 GiB is store.ErrTooLarge. It takes
+// no memory beside body, however large that is.
 func (b *Bucket) Put(ctx context.Context, key string, body []byte) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	var sum [4]byte
-	binary.BigEndian.PutUint32(sum[:], crc32.ChecksumIEEE(body))
-	_, err := b.client.PutObject(ctx, &awss3.PutObjectInput{
+	if err := checkSize(int64(len(body))); err != nil {
+		return b.wrap(ctx, "put", key, err)
+	}
+	ctx, cancel := b.limit(ctx)
+	defer cancel()
+	_, err := b.client.PutObject(ctx, b.putInput(key, body))
+	return b.wrap(ctx, "put", key, err)
+}
+
+func checkSize(bytes int64) error {
+	if bytes > maxObject {
+		return fmt.Errorf("%w: an object of %d bytes; S3 takes at most %d", store.ErrTooLarge, bytes, int64(maxObject))
+	}
+	return nil
+}
+
+func (b *Bucket) putInput(key string, body []byte) *awss3.PutObjectInput {
+	input := &awss3.PutObjectInput{
 		Bucket:        aws.String(b.name),
 		Key:           aws.String(key),
 		Body:          bytes.NewReader(body),
 		ContentLength: aws.Int64(int64(len(body))),
-		ChecksumCRC32: aws.String(base64.StdEncoding.EncodeToString(sum[:])),
-	})
-	return b.wrap(ctx, "put", key, err)
+	}
+	b.opts.Checksum.ofPut(input, body)
+	switch b.opts.Encryption {
+	case SSES3:
+		input.ServerSideEncryption = types.ServerSideEncryptionAes256
+	case SSEKMS:
+		input.ServerSideEncryption = types.ServerSideEncryptionAwsKms
+		if b.opts.KMSKey != "" {
+			input.SSEKMSKeyId = aws.String(b.opts.KMSKey)
+		}
+	}
+	return input
 }
 
 // Get implements objectstore.Bucket.
@@ -126,6 +211,8 @@ func (b *Bucket) Get(ctx context.Context, key string) ([]byte, string, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, "", err
 	}
+	ctx, cancel := b.limit(ctx)
+	defer cancel()
 	out, err := b.client.GetObject(ctx, &awss3.GetObjectInput{Bucket: aws.String(b.name), Key: aws.String(key)})
 	// Only this code says that there is no such object: a 404 may also mean that there
 	// is no such bucket, or come from a proxy.
@@ -167,6 +254,8 @@ func (b *Bucket) List(ctx context.Context, prefix, after string, limit int) (obj
 	if err := ctx.Err(); err != nil {
 		return nil, false, err
 	}
+	ctx, cancel := b.limit(ctx)
+	defer cancel()
 	input := &awss3.ListObjectsV2Input{
 		Bucket:  aws.String(b.name),
 		MaxKeys: aws.Int32(int32(min(limit, maxKeys))),
@@ -205,54 +294,18 @@ func (b *Bucket) List(ctx context.Context, prefix, after string, limit int) (obj
 	}
 }
 
-// Delete implements objectstore.Bucket.
-func (b *Bucket) Delete(ctx context.Context, keys []string) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	objects := make([]types.ObjectIdentifier, len(keys))
-	for i, key := range keys {
-		objects[i].Key = aws.String(key)
-	}
-	out, err := b.client.DeleteObjects(ctx, &awss3.DeleteObjectsInput{
-		Bucket:            aws.String(b.name),
-		Delete:            &types.Delete{Objects: objects, Quiet: aws.Bool(true)}, // tell of failures only
-		ChecksumAlgorithm: types.ChecksumAlgorithmCrc32,
-	})
-	if err != nil {
-		return b.wrap(ctx, "delete", keys[0], err)
-	}
-	failed := 0
-	for _, failure := range out.Errors {
-		if aws.ToString(failure.Code) == "NoSuchKey" {
-			continue
-		}
-		if failed++; failed == 1 {
-			err = fmt.Errorf("%s: %s", aws.ToString(failure.Code), aws.ToString(failure.Message))
-			err = b.wrap(ctx, "delete", aws.ToString(failure.Key), err)
-		}
-	}
-	if failed > 1 {
-		err = fmt.Errorf("%w (and %d more of %d)", err, failed-1, len(keys))
-	}
-	return err
-}
-
 // Close implements objectstore.Bucket.
 func (b *Bucket) Close() error {
 	b.http.CloseIdleConnections()
 	return nil
 }
 
-// wrap names the bucket and the key of a request that failed.
-func (b *Bucket) wrap(ctx context.Context, request, key string, err error) error {
-	if err == nil {
-		return nil
+// limit returns ctx with the time limit of a call.
+func (b *Bucket) limit(ctx context.Context) (context.Context, context.CancelFunc) {
+	if b.opts.Timeout == 0 {
+		return ctx, func() {}
 	}
-	if ended := ctx.Err(); ended != nil && !errors.Is(err, ended) {
-		err = fmt.Errorf("%w: %w", ended, err) // a connection that was cut because of it
-	}
-	return fmt.Errorf("s3: bucket %q: %s %q: %w", b.name, request, key, err)
+	return context.WithTimeout(ctx, b.opts.Timeout)
 }
 
 // tag returns an ETag without the quotes that some services leave out of lists.

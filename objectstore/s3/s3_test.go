@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 
@@ -300,6 +301,13 @@ func TestOpenRefusesBadOptions(t *testing.T) {
 		{bucketName, s3.Options{Endpoint: "http://localhost?a=b"}, "Endpoint"},
 		{bucketName, s3.Options{Endpoint: "http://key:testsecret@localhost"}, "credentials come from the environment"},
 		{bucketName, s3.Options{Endpoint: "http://key:testsecret@local host"}, "Endpoint"},
+		{bucketName, s3.Options{Region: "r", Encryption: "rot13"}, `Encryption "rot13"`},
+		{bucketName, s3.Options{Region: "r", Encryption: s3.SSES3, KMSKey: "k"}, "KMSKey"},
+		{bucketName, s3.Options{Region: "r", Checksum: "crc"}, `Checksum "crc"`},
+		{bucketName, s3.Options{Region: "r", Timeout: -1}, "Timeout -1ns"},
+		{bucketName, s3.Options{Region: "r", Attempts: -1}, "Attempts -1"},
+		{bucketName, s3.Options{Region: "r", CAFile: "/nonexistent/ca.pem"}, "/nonexistent/ca.pem"},
+		{bucketName, s3.Options{Region: "r", CAFile: "s3_test.go"}, `CAFile "s3_test.go"`},
 	} {
 		b, err := s3.Open(t.Context(), c.name, c.opts)
 		if b != nil || !errors.Is(err, store.ErrInvalid) || !strings.Contains(err.Error(), c.named) || !strings.Contains(err.Error(), "s3: ") || strings.Contains(err.Error(), "testsecret") {
@@ -319,6 +327,13 @@ func TestParseURL(t *testing.T) {
 	if want := (s3.Options{Endpoint: "http://localhost:9000", Region: "r-1", PathStyle: true}); err != nil || name != "snapshots" || opts != want {
 		t.Errorf("ParseURL = %q, %+v, %v; want snapshots, %+v", name, opts, err, want)
 	}
+	name, opts, err = s3.ParseURL("s3://snapshots?ca_file=/etc/ca.pem&encryption=kms&kms_key=alias/k&checksum=sha256&attempt_timeout=5s&timeout=1m&attempts=7")
+	if want := (s3.Options{
+		CAFile: "/etc/ca.pem", Encryption: s3.SSEKMS, KMSKey: "alias/k", Checksum: s3.SHA256,
+		AttemptTimeout: 5 * time.Second, Timeout: time.Minute, Attempts: 7,
+	}); err != nil || name != "snapshots" || opts != want {
+		t.Errorf("ParseURL = %q, %+v, %v; want snapshots, %+v", name, opts, err, want)
+	}
 	name, opts, err = s3.ParseURL("s3://my.snapshots")
 	if err != nil || name != "my.snapshots" || opts != (s3.Options{}) {
 		t.Errorf("ParseURL = %q, %+v, %v; want my.snapshots and no options", name, opts, err)
@@ -336,14 +351,29 @@ func TestParseURL(t *testing.T) {
 		"s3://snapshots#testsecret":        "fragment",
 		"s3://key:testsecret@snapshots":    "credentials come from the environment",
 		"s3://key:testsecret@snap shots":   "can't be read",
-		"s3://snapshots?secret=testsecret": `unknown parameter "secret"`,
-		"s3://snapshots?Region=r":          `unknown parameter "Region"`,
-		"s3://snapshots?region=a&region=b": `"region" given 2 times`,
-		"s3://snapshots?region=a;b":        "parameters",
-		"s3://snapshots?region=a/b":        `Region "a/b"`,
-		"s3://snapshots?path_style=yes":    `path_style "yes"`,
-		"s3://snapshots?path_style":        `path_style ""`,
-		"s3://snapshots?endpoint=host:90":  "Endpoint",
+		"s3://snapshots?secret=testsecret": `parameter "secret" looks like a secret`,
+		"s3://snapshots?secret_access_key=testsecret":      "looks like a secret",
+		"s3://snapshots?AWSAccessKeyId=testsecret":         "looks like a secret",
+		"s3://snapshots?session_token=testsecret":          "looks like a secret",
+		"s3://snapshots?X-Amz-Credential=testsecret":       "looks like a secret",
+		"s3://snapshots?password=testsecret":               "looks like a secret",
+		"s3://snapshots?colour=testsecret":                 `unknown parameter "colour"`,
+		"s3://snapshots?encryption=rot13":                  `Encryption "rot13"`,
+		"s3://snapshots?kms_key=k":                         "KMSKey",
+		"s3://snapshots?encryption=s3&kms_key=k":           "KMSKey",
+		"s3://snapshots?checksum=crc":                      `Checksum "crc"`,
+		"s3://snapshots?timeout=5":                         `timeout "5"`,
+		"s3://snapshots?timeout=-5s":                       `timeout "-5s"`,
+		"s3://snapshots?attempt_timeout=0s":                `attempt_timeout "0s"`,
+		"s3://snapshots?attempts=0":                        `attempts "0"`,
+		"s3://snapshots?endpoint=http://h?testsecret":      "Endpoint",
+		"s3://snapshots?Region=r":                          `unknown parameter "Region"`,
+		"s3://snapshots?region=a&region=b":                 `"region" given 2 times`,
+		"s3://snapshots?region=a;b":                        "parameters",
+		"s3://snapshots?region=a/b":                        `Region "a/b"`,
+		"s3://snapshots?path_style=yes":                    `path_style "yes"`,
+		"s3://snapshots?path_style":                        `path_style ""`,
+		"s3://snapshots?endpoint=host:90":                  "Endpoint",
 		"s3://snapshots?endpoint=http://k:testsecret@host": "credentials come from the environment",
 	} {
 		name, opts, err := s3.ParseURL(raw)

@@ -8,7 +8,6 @@ import (
 	"maps"
 	"os"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -95,7 +94,12 @@ func readObjectstore(v *values) opener {
 		openBucket, err = readBucketURL(value)
 		return err
 	})
-	opts := objectstore.Options{Prefix: v.text("prefix"), Keep: v.count("keep")}
+	opts := objectstore.Options{
+		Prefix:     v.text("prefix"),
+		Keep:       v.count("keep"),
+		PruneAsync: v.toggle("prune_async"),
+		CreateOnly: v.toggle("create_only"),
+	}
 	return func(ctx context.Context, _ store.SnapshotStore) (store.SnapshotStore, error) {
 		bucket, err := openBucket(ctx)
 		if err != nil {
@@ -199,12 +203,7 @@ func readEncrypt(v *values) opener {
 		opts.Mode, err = encrypt.ParseMode(value)
 		return err
 	})
-	v.parsed("migrate", func(value string) (err error) {
-		if opts.Migrate, err = strconv.ParseBool(value); err != nil {
-			return fmt.Errorf("%w %q; allowed are true and false", store.ErrInvalid, value)
-		}
-		return nil
-	})
+	opts.Migrate = v.toggle("migrate")
 	return func(_ context.Context, inner store.SnapshotStore) (store.SnapshotStore, error) {
 		return encrypt.New(inner, opts)
 	}

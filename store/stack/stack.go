@@ -17,7 +17,7 @@
 //
 //	memory        keep
 //	sqlite        path (required), table, journal, sync, busy_timeout, keep, page_size, checkpoint, max
-//	objectstore   url (required), prefix, keep
+//	objectstore   url (required), prefix, keep, prune_async, create_only
 //	cache         size, max_entry, policy, ttl, negative_ttl
 //	singleflight
 //	zstd          level, min, max, dict, concurrency
@@ -34,7 +34,8 @@
 // The url of an objectstore is mem:// (a bucket in memory, empty at first),
 // file:///directory, or
 // s3://bucket?endpoint=http://host:port&region=r&path_style=true, where everything
-// behind the bucket is optional and credentials come from the environment.
+// behind the bucket is optional; s3.ParseURL lists the parameters. Credentials come
+// from the environment.
 //
 // A route stands last, like a backend, and has a stack for each prefix of persistence
 // ids: its options are the prefixes, as Go strings where they hold more than letters,

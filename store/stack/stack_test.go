@@ -16,6 +16,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/snapstack/snapstack/compress"
+	"github.com/snapstack/snapstack/objectstore"
 	"github.com/snapstack/snapstack/sqlite"
 	"github.com/snapstack/snapstack/store"
 )
@@ -69,6 +70,23 @@ func TestSQLiteOptionsArrive(t *testing.T) {
 	}
 }
 
+func TestObjectstoreTakesItsSwitches(t *testing.T) {
+	s, err := Open(t.Context(), "objectstore(url=mem://,keep=1,prune_async=true,create_only=true)")
+	if err != nil {
+		t.Fatal(err)
+	}
+	snap := store.Snapshot{PersistenceID: "order-1", SequenceNr: 1}
+	if err := s.Save(t.Context(), snap); err != nil {
+		t.Error(err)
+	}
+	if err := s.Save(t.Context(), snap); !errors.Is(err, objectstore.ErrExists) {
+		t.Errorf("the second Save of a number: %v; want ErrExists", err)
+	}
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
 // TestParseErrors reads every error aloud: it must say where, what, and what is
 // allowed.
 func TestParseErrors(t *testing.T) {
@@ -115,8 +133,8 @@ func TestParseErrors(t *testing.T) {
 		"encrypt(keys=1:c2VjcmV0,context=c) | memory":          `encrypt: option keys: invalid; allowed are env:NAME and file:PATH`,
 		"encrypt(keys=env:,context=c) | memory":                `encrypt: option keys: invalid; allowed are env:NAME and file:PATH`,
 		"encrypt(keys=env:K,context=c,mode=hide) | memory":     `encrypt: option mode: encrypt: invalid Mode "hide"; allowed are seal and sign`,
-		"encrypt(keys=env:K,context=c,migrate=maybe) | memory": `encrypt: option migrate: invalid "maybe"; allowed are true and false`,
-		"objectstore(url=mem://,urls=x)":                       `objectstore: unknown option "urls"; allowed are url, prefix, keep`,
+		"encrypt(keys=env:K,context=c,migrate=maybe) | memory": `encrypt: option migrate=maybe; allowed is true or false`,
+		"objectstore(url=mem://,urls=x)":                       `objectstore: unknown option "urls"; allowed are url, prefix, keep, prune_async, create_only`,
 		"zstd(level=11) | memory":                              `zstd: option level: compress: invalid Level "11"; allowed are "fastest"`,
 		"sqlite":                                               `sqlite: option "path" is required`,
 		"sqlite(path=a.db,sync=sometimes)":                     `sqlite: option sync: sqlite: invalid Synchronous "SOMETIMES"; allowed are [OFF NORMAL FULL EXTRA]`,
@@ -139,6 +157,8 @@ func TestParseErrors(t *testing.T) {
 		`zstd(dict="") | memory`:                               `zstd: option dict: invalid dictionary: open : no such file or directory`,
 		"zstd(dict=.) | memory":                                `zstd: option dict: invalid dictionary: read .: is a directory; allowed is`,
 		"zstd(dict=stack_test.go) | memory":                    `zstd: option dict: stack_test.go: compress: invalid dictionary of`,
+		"objectstore(url=mem://,prune_async=yes)":              `objectstore: option prune_async=yes; allowed is true or false`,
+		"objectstore(url=mem://,create_only=1)":                `objectstore: option create_only=1; allowed is true or false`,
 	} {
 		_, err := Parse(text)
 		if !errors.Is(err, store.ErrInvalid) || !strings.Contains(err.Error(), says) {

@@ -130,6 +130,14 @@ func (v *values) count(name string) int {
 	return n
 }
 
+func (v *values) toggle(name string) bool {
+	value, given := v.take(name)
+	if given && value != "true" && value != "false" {
+		v.refuse(name, value, "true or false")
+	}
+	return value == "true"
+}
+
 // size returns a number of bytes, which may be 0 only where zero says so: in the
 // options of a package it stands for the default.
 func (v *values) size(name string, zero bool) (bytes int64, given bool) {
