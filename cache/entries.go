@@ -113,7 +113,15 @@ func (s *entries) get(id string) *entry {
 		e, _ := s.main.list.Get(id)
 		return e
 	}
-	e := s.find(id)
+	// As find does. What can be spared counts here: until there is no more room for all,
+	// main is empty.
+	var e *entry
+	if s.main.bytes > 0 {
+		e, _ = s.main.list.Peek(id)
+	}
+	if e == nil {
+		e, _ = s.probation.list.Peek(id)
+	}
 	if e != nil && e.uses < maxUses {
 		e.uses++
 	}

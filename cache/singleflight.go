@@ -22,9 +22,9 @@ type SingleflightStats struct {
 // Singleflight is a wrapper that lets concurrent loads of the latest snapshot of
 // an id share one load of the inner store, a flight. LoadBefore passes through.
 //
-// A flight has a goroutine and a context of its own: the context of the caller who
-// began it, with its values and without its end, cancelled when nobody waits any
-// more. A caller whose context ends leaves at once, and the flight goes on for the
+// A flight has a context of its own: that of the caller who began it, with its values
+// and without its end, cancelled when nobody waits any more. It has a goroutine of its
+// own too, unless the context of that caller can't end. A caller whose context ends leaves at once, and the flight goes on for the
 // others. What comes of it, be it a snapshot, an error, a panic or a
 // runtime.Goexit, goes to those who waited and to nobody else. A panic carries the
 // stack of the flight's goroutine, and unwraps to its value where that is an error.
@@ -38,7 +38,7 @@ type Singleflight struct {
 	overlaps overlaps           // whose lock guards flights and the waiters of each
 	flights  map[string]*flight // those that may be joined
 
-	flying  sync.WaitGroup // the goroutines of all flights
+	flying  sync.WaitGroup // all flights
 	started atomic.Int64
 	shared  atomic.Int64
 }
@@ -209,15 +209,25 @@ func (s *Singleflight) wait(ctx context.Context, id string) (*flight, error) {
 	}
 	s.overlaps.mu.Lock()
 	f := s.flights[id]
-	if f != nil {
+	begins := f == nil
+	if begins {
+		f = s.start(ctx, id)
+	} else {
 		f.joined = true
 		s.shared.Add(1)
-	} else {
-		f = s.start(ctx, id)
 	}
 	f.waiters++
 	s.overlaps.mu.Unlock()
 
+	switch {
+	case !begins:
+	case ctx.Done() == nil:
+		// This caller can't leave early, so it may as well load by itself: to have a
+		// goroutine do it costs a microsecond or two.
+		s.fly(id, f)
+	default:
+		go s.fly(id, f)
+	}
 	select {
 	case <-f.done:
 	case <-ctx.Done():
@@ -238,7 +248,8 @@ func (s *Singleflight) wait(ctx context.Context, id string) (*flight, error) {
 	return f, f.err
 }
 
-// start starts a flight and lets others join it, where they may. It needs the lock.
+// start makes a flight, which the caller has to fly, and lets others join it, where
+// they may. It needs the lock.
 //
 // While a write of the id is in flight every load flies alone: it may come back with
 // the state before the write, and a caller who would join it may have seen the one
@@ -253,7 +264,6 @@ func (s *Singleflight) start(ctx context.Context, id string) *flight {
 	}
 	s.started.Add(1)
 	s.flying.Add(1)
-	go s.fly(id, f)
 	return f
 }
 
