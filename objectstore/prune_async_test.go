@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 
@@ -26,13 +27,11 @@ func TestConformanceWithPruneAsync(t *testing.T) {
 // held makes the first list of a prune of the id wait, and those behind it not.
 func held(bucket *hooked, id string) (pruning, goOn chan struct{}) {
 	pruning, goOn = make(chan struct{}), make(chan struct{})
-	var once sync.Once
+	var holds atomic.Bool // not a sync.Once, in which those behind it would wait
 	bucket.before = func(request, key string) error {
-		if request == "list" && strings.HasPrefix(key, id) {
-			once.Do(func() {
-				close(pruning)
-				<-goOn
-			})
+		if request == "list" && strings.HasPrefix(key, id) && !holds.Swap(true) {
+			close(pruning)
+			<-goOn
 		}
 		return nil
 	}
