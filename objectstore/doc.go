@@ -71,7 +71,8 @@
 // Stores in several processes may share a bucket and a prefix. Each object is whole,
 // also where two of them save at one number: one replaces the other, or with
 // Options.CreateOnly one fails with [ErrExists]. A Save that failed otherwise may have
-// stored its snapshot, so when it is repeated, ErrExists may tell of itself. A load sees every Save that had returned before it began, whoever made it.
+// stored its snapshot, so when it is repeated, ErrExists may tell of itself. A load
+// sees every Save that had returned before it began, whoever made it.
 // For the other processes, Delete and pruning are not one step, though: what one of
 // them saves at a number that is being deleted or pruned may stay or go. And where
 // the listings of a service are not of one moment (S3 does not say), a load that

@@ -12,17 +12,7 @@ import (
 
 	"github.com/snapstack/snapstack/objectstore"
 	"github.com/snapstack/snapstack/store"
-	"github.com/snapstack/snapstack/store/storetest"
 )
-
-func TestConformanceWithPruneAsync(t *testing.T) {
-	storetest.Run(t, func(t *testing.T, c storetest.Config) store.SnapshotStore {
-		if c.Keep > 0 {
-			t.Skip("what is pruned later may still be found")
-		}
-		return newStore(t, objectstore.NewMemoryBucket(), objectstore.Options{PruneAsync: true})
-	})
-}
 
 // held makes the first list of a prune of the id wait, and those behind it not.
 func held(bucket *hooked, id string) (pruning, goOn chan struct{}) {
