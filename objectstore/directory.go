@@ -22,8 +22,8 @@ import (
 
 // DirectoryOptions configures a Directory. The zero value is what most need.
 type DirectoryOptions struct {
-	// Now tells how old a file is that a crash may have left behind; nil means
-	// time.Now.
+	// Now tells how old a file is that a crash may have left behind, how long a folder
+	// has stayed the same, and the modification times of files; nil means time.Now.
 	Now func() time.Time
 }
 

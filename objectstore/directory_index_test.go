@@ -127,13 +127,15 @@ func TestAnotherFolderIsNotTakenForTheOneRemembered(t *testing.T) {
 	if err := os.Mkdir(folder, 0o777); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(filepath.Join(folder, "1"), nil, 0o666); err != nil {
-		t.Fatal(err)
+	for i := range 21 { // the same names, and one more
+		if err := os.WriteFile(filepath.Join(folder, fmt.Sprintf("%04d", i)), nil, 0o666); err != nil {
+			t.Fatal(err)
+		}
 	}
 	if err := os.Chtimes(folder, info.ModTime(), info.ModTime()); err != nil {
 		t.Fatal(err)
 	}
-	wantListed(t, d, 1)
+	wantListed(t, d, 21)
 }
 
 func TestRememberedNamesAreBounded(t *testing.T) {

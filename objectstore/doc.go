@@ -50,13 +50,15 @@
 //
 // # Requests
 //
-//	Save                     1 put; with Keep also 1 list, and 1 delete when anything is to go
+//	Save                     1 put; with Keep also 1 list, and 1 delete when anything is to go,
+//	                         which with PruneAsync come after it, once for several Saves
 //	LoadLatest, LoadBefore   1 list of one key and 1 get; 1 list where nothing is found
 //	Delete                   1 list and 1 delete for every 1000 snapshots that go
 //	List                     1 list for every page of the bucket's; 1 get for each id that is hashed
 //
 // Save with a Keep over 1000 or with a backlog of more than 1000 snapshots to prune
-// takes a list and a delete for each 1000. A load whose object is replaced or
+// takes a list and a delete for each 1000. None of this depends on how many snapshots,
+// ids or prefixes the bucket holds. A load whose object is replaced or
 // removed between its two requests makes them again.
 //
 // # Consistency
@@ -67,7 +69,10 @@
 // load that a Save overtakes may take a list or two more.
 //
 // Stores in several processes may share a bucket and a prefix. Each object is whole,
-// and a load sees every Save that had returned before it began, whoever made it.
+// also where two of them save at one number: one replaces the other, or with
+// Options.CreateOnly one fails with [ErrExists]. A Save that failed otherwise may have
+// stored its snapshot, so when it is repeated, ErrExists may tell of itself. A load
+// sees every Save that had returned before it began, whoever made it.
 // For the other processes, Delete and pruning are not one step, though: what one of
 // them saves at a number that is being deleted or pruned may stay or go. And where
 // the listings of a service are not of one moment (S3 does not say), a load that
