@@ -40,20 +40,26 @@ type fake struct {
 
 func newFake(t testing.TB) *fake {
 	t.Helper()
+	setTestEnvironment(t)
+	f := &fake{objects: objectstore.NewMemoryBucket()}
+	server := httptest.NewServer(f)
+	t.Cleanup(server.Close)
+	f.url = server.URL
+	return f
+}
+
+// setTestEnvironment gives the credentials of the test servers and nothing of the
+// machine's own configuration.
+func setTestEnvironment(t *testing.T) {
+	t.Helper()
 	t.Setenv("AWS_ACCESS_KEY_ID", "testkey")
 	t.Setenv("AWS_SECRET_ACCESS_KEY", "testsecret")
-	// Nothing of the machine's own configuration.
 	for _, name := range []string{"AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"} {
 		t.Setenv(name, "/nonexistent")
 	}
 	for _, name := range []string{"AWS_REGION", "AWS_DEFAULT_REGION", "AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_CA_BUNDLE"} {
 		t.Setenv(name, "")
 	}
-	f := &fake{objects: objectstore.NewMemoryBucket()}
-	server := httptest.NewServer(f)
-	t.Cleanup(server.Close)
-	f.url = server.URL
-	return f
 }
 
 // open opens the bucket; the caller closes it.
