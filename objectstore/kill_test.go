@@ -82,7 +82,7 @@ func TestVictim(t *testing.T) {
 // TestKill kills a process that saves, and checks that every snapshot it acknowledged
 // is there and none by half, then goes on with another on the same directory.
 func TestKill(t *testing.T) {
-	rounds := 4
+	rounds := 30
 	if os.Getenv("SNAPSTACK_SOAK") != "" {
 		rounds = 200
 	}

@@ -50,7 +50,7 @@ func newFake(t testing.TB) *fake {
 
 // setTestEnvironment gives the credentials of the test servers and nothing of the
 // machine's own configuration.
-func setTestEnvironment(t *testing.T) {
+func setTestEnvironment(t testing.TB) {
 	t.Helper()
 	t.Setenv("AWS_ACCESS_KEY_ID", "testkey")
 	t.Setenv("AWS_SECRET_ACCESS_KEY", "testsecret")
