@@ -1,6 +1,7 @@
 package cache_test
 
 import (
+	"context"
 	"fmt"
 	"runtime"
 	"slices"
@@ -106,38 +107,46 @@ func BenchmarkHit(b *testing.B) {
 	}
 }
 
-// BenchmarkFlight compares a flight that nobody shares with the inner store alone,
-// and so does it with a bare Do of x/sync.
+// BenchmarkFlight measures what a flight that nobody shares adds to a load that takes
+// no time, with a context that can't end and with one that can, and what x/sync does
+// alone: Do, which knows no contexts, and DoChan with a select on one.
 func BenchmarkFlight(b *testing.B) {
-	inner := benchStore(b)
-	ctx := b.Context()
-	load := func(s store.SnapshotStore) func() error {
-		return func() error {
-			_, err := s.LoadLatest(ctx, "order-1")
-			return err
+	inner := &generated{size: func(string) int { return 0 }}
+	single := cache.NewSingleflight(inner)
+	for name, ctx := range map[string]context.Context{"endless": context.Background(), "cancellable": b.Context()} {
+		load := func(s store.SnapshotStore) func() error {
+			return func() error {
+				_, err := s.LoadLatest(ctx, "order-1")
+				return err
+			}
 		}
-	}
-	var group xsingleflight.Group
-	for name, call := range map[string]func() error{
-		"Singleflight": load(cache.NewSingleflight(inner)),
-		"xsync.Do": func() error {
-			_, err, _ := group.Do("order-1", func() (any, error) { return inner.LoadLatest(ctx, "order-1") })
-			return err
-		},
-	} {
-		b.Run(name, func(b *testing.B) {
-			compare(b, 1, load(inner), call)
-			allocs := testing.AllocsPerRun(100, func() {
-				if err := call(); err != nil {
-					b.Error(err)
+		var group xsingleflight.Group
+		flight := func() (any, error) { return inner.LoadLatest(ctx, "order-1") }
+		for way, call := range map[string]func() error{
+			"Singleflight": load(single),
+			"xsync.Do": func() error {
+				_, err, _ := group.Do("order-1", flight)
+				return err
+			},
+			"xsync.DoChan": func() error {
+				select {
+				case result := <-group.DoChan("order-1", flight):
+					return result.Err
+				case <-ctx.Done():
+					return ctx.Err()
 				}
+			},
+		} {
+			b.Run(way+"/context="+name, func(b *testing.B) {
+				compare(b, 1, load(inner), call)
+				allocs := testing.AllocsPerRun(1000, func() {
+					if err := call(); err != nil {
+						b.Error(err)
+					}
+				})
+				b.ReportMetric(allocs, "allocations/op")
 			})
-			b.ReportMetric(allocs-testing.AllocsPerRun(100, func() {
-				if err := load(inner)(); err != nil {
-					b.Error(err)
-				}
-			}), "more-allocs/op")
-		})
+		}
 	}
 }
 

@@ -37,7 +37,7 @@ type Options struct {
 
 	// TTL is how long an entry is served, from the beginning of its load on: how
 	// stale it can be where another process writes to the same backend. Each entry
-	// expires up to a tenth earlier, at random, so that entries filled together are
+	// expires up to an eighth earlier, at random, so that entries filled together are
 	// not all loaded again together. 0 means 5 minutes; negative means that entries
 	// do not expire.
 	TTL time.Duration
@@ -46,7 +46,8 @@ type Options struct {
 	// entry that takes room and expires like any other; 0 means not at all.
 	NegativeTTL time.Duration
 
-	// Now is the clock, called concurrently; nil means time.Now.
+	// Now is the clock, called concurrently, and by every hit; nil means that of package
+	// time, which hits need not read.
 	Now func() time.Time
 
 	// Rand gives random numbers in [0, 1) for the expiry, and is called by one
@@ -80,6 +81,7 @@ type Cache struct {
 
 	overlaps overlaps // whose lock guards what follows
 	entries  *entries
+	hand     hand
 	stats    Stats // what is counted here; the rest is in entries
 }
 
@@ -111,6 +113,7 @@ func New(inner store.SnapshotStore, opts Options) (*Cache, error) {
 	c := &Cache{inner: inner, opts: opts, overlaps: newOverlaps(), entries: entries}
 	if opts.Now == nil {
 		c.start = time.Now()
+		c.hand.step = handStep(opts.TTL, opts.NegativeTTL)
 	} else {
 		c.start = opts.Now()
 	}
@@ -314,6 +317,7 @@ func (c *Cache) Stats() Stats {
 func (c *Cache) Close() error {
 	return c.gate.Close(func() error {
 		c.purge() // a closed store that somebody still refers to holds no states
+		c.stopHand()
 		return c.inner.Close()
 	})
 }
@@ -359,6 +363,10 @@ func (c *Cache) endLoad(load loading) {
 func (c *Cache) lookUp(id string, bound uint64) *entry {
 	c.overlaps.mu.Lock()
 	e := c.entries.get(id)
+	if e != nil && c.hand.passed(e.expires) {
+		c.entries.drop(id)
+		e = nil
+	}
 	switch {
 	case e == nil || !e.absent && e.snap.SequenceNr >= bound:
 		c.stats.Misses++
@@ -369,18 +377,11 @@ func (c *Cache) lookUp(id string, bound uint64) *entry {
 		c.stats.Hits++
 	}
 	c.overlaps.mu.Unlock()
-	// To read the clock takes as long as all of this, so it is done without the lock.
-	if e != nil && e.expires != never {
-		now := time.Duration(0)
-		if c.opts.Now == nil { // as c.now does: a call less counts here
-			now = time.Since(c.start)
-		} else {
-			now = c.now()
-		}
-		if now >= e.expires {
-			c.expire(id, e)
-			return nil
-		}
+	// To read a clock takes as long as all of this, so it is done without the lock, and
+	// only where there is no hand.
+	if e != nil && c.hand.step == 0 && e.expires != never && c.now() >= e.expires {
+		c.expire(id, e)
+		return nil
 	}
 	return e
 }
@@ -482,7 +483,8 @@ func (c *Cache) put(load loading, e *entry, ttl, begun time.Duration) {
 	if ttl > 0 {
 		ttl -= time.Duration(c.opts.Rand() * float64(ttl) / 10)
 		if begun <= never-ttl {
-			e.expires = begun + ttl
+			e.expires = begun + ttl - c.hand.step // the hand may be a step behind
+			c.watch(e.expires)
 		}
 	}
 	c.entries.add(e)

@@ -90,8 +90,11 @@ func checkHistory(t *testing.T, seed uint64, layers ...layer) {
 		Calls:         8,
 		Seed:          seed,
 		Context: func(ctx context.Context, random *rand.Rand) (context.Context, context.CancelFunc) {
-			if random.IntN(2) == 0 {
+			switch random.IntN(4) {
+			case 0:
 				return ctx, func() {}
+			case 1:
+				return context.WithoutCancel(ctx), func() {}
 			}
 			return context.WithTimeout(ctx, time.Duration(random.Int64N(50))*time.Millisecond)
 		},

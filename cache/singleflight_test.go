@@ -38,9 +38,13 @@ func TestStormIsOneLoad(t *testing.T) {
 					for range 2 {
 						begun := time.Now()
 						var wg sync.WaitGroup
-						for range 256 {
+						for i := range 256 {
+							ctx := t.Context()
+							if i >= 128 {
+								ctx = context.WithoutCancel(ctx) // who begins with that loads by himself
+							}
 							wg.Go(func() {
-								if _, err := s.LoadLatest(t.Context(), "order-1"); exists != (err == nil) || !exists && !errors.Is(err, store.ErrNotFound) {
+								if _, err := s.LoadLatest(ctx, "order-1"); exists != (err == nil) || !exists && !errors.Is(err, store.ErrNotFound) {
 									t.Errorf("LoadLatest: %v", err)
 								}
 							})
@@ -351,7 +355,11 @@ func TestPanicReachesEveryWaiter(t *testing.T) {
 				broken.Store(true)
 				var ended atomic.Int64
 				var wg sync.WaitGroup
-				for range 8 {
+				for i := range 8 {
+					ctx := t.Context()
+					if i >= 4 {
+						ctx = context.WithoutCancel(ctx)
+					}
 					wg.Go(func() {
 						returned := false
 						defer func() {
@@ -360,7 +368,7 @@ func TestPanicReachesEveryWaiter(t *testing.T) {
 							}
 							ended.Add(1)
 						}()
-						_, _ = s.LoadLatest(t.Context(), "order-1")
+						_, _ = s.LoadLatest(ctx, "order-1")
 						returned = true
 					})
 				}
@@ -378,6 +386,45 @@ func TestPanicReachesEveryWaiter(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A caller whose context can't end loads in its own goroutine, and others may join.
+func TestFlightOfACallerWhoCannotLeave(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		endless := context.WithoutCancel(t.Context())
+		var here atomic.Bool
+		inner := &watching{SnapshotStore: newMemory(t, 0)}
+		inner.watch = func(context.Context) {
+			stack := make([]byte, 10_000)
+			here.Store(strings.Contains(string(stack[:runtime.Stack(stack, false)]), "TestFlightOfACallerWhoCannotLeave"))
+			time.Sleep(time.Second)
+		}
+		counter := storetest.NewCounter(inner)
+		s := cache.NewSingleflight(counter)
+		mustSave(t, s, 1)
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			impatient, cancel := context.WithTimeout(t.Context(), time.Second/2)
+			defer cancel()
+			time.Sleep(time.Second / 4)
+			if _, err := s.LoadLatest(impatient, "order-1"); !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("a waiter whose context ended: %v", err)
+			}
+			if _, err := s.LoadLatest(t.Context(), "order-1"); err != nil {
+				t.Error(err)
+			}
+		})
+		if _, err := s.LoadLatest(endless, "order-1"); err != nil {
+			t.Error(err)
+		}
+		wg.Wait()
+		if got := counter.Counts().Loads(); got != 1 || !here.Load() {
+			t.Errorf("%d loads, in the goroutine of the caller: %v; want one, there", got, here.Load())
+		}
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
 }
 
 func TestErrorsAreSharedAndNotKept(t *testing.T) {
