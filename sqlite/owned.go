@@ -70,6 +70,11 @@ func connect(ctx context.Context, db *sql.DB, pool chan<- *connection) error {
 // take takes a connection out of a pool.
 func take(ctx context.Context, pool <-chan *connection) (*connection, error) {
 	select {
+	case c := <-pool: // by itself this takes a third of the time
+		return c, nil
+	default:
+	}
+	select {
 	case c := <-pool:
 		return c, nil
 	case <-ctx.Done():
