@@ -71,7 +71,7 @@ func newCheckpointer(ctx context.Context, d *owned, limit int64, stats *counters
 func (c *checkpointer) configure() error {
 	writer := <-c.writers
 	defer writer.release()
-	size, err := writer.queryRow("SELECT page_size, 0, 0 FROM pragma_page_size")
+	size, err := writer.queryRow(1, "SELECT page_size FROM pragma_page_size")
 	if err != nil {
 		return err
 	}
@@ -183,7 +183,7 @@ type wal struct {
 
 // walCheckpoint runs a checkpoint: see https://sqlite.org/pragma.html#pragma_wal_checkpoint.
 func walCheckpoint(c *connection, mode string) (wal, error) {
-	row, err := c.queryRow("PRAGMA wal_checkpoint(" + mode + ")")
+	row, err := c.queryRow(3, "PRAGMA wal_checkpoint("+mode+")")
 	if isBusy(err) {
 		return wal{busy: true}, nil
 	}

@@ -45,20 +45,33 @@ type statements struct {
 	load, loadPast, loadClass, loadNr, save, prune, delete, listID, listRest, check string
 }
 
-func statementsFor(table string) statements {
+// statementsFor returns the statements for a table. Rowid says whether it has rowids,
+// as every table that a Store creates.
+func statementsFor(table string, rowid bool) statements {
 	// What another program wrote and no Save could have is not looked at: numbers
 	// that are negative or no integers, and ids that are no text.
 	const infos = "SELECT pid, seq, CASE typeof(state) WHEN 'blob' THEN length(state) ELSE length(CAST(state AS BLOB)) END, "
 	// The primary key's index gives these in order, newest first.
-	newest := " FROM " + table + " WHERE pid = ? AND seq BETWEEN 0 AND ? AND typeof(seq) = 'integer' ORDER BY seq DESC LIMIT 1"
+	const newest = " WHERE pid = ?1 AND seq BETWEEN 0 AND ?2 AND typeof(seq) = 'integer' ORDER BY seq DESC LIMIT 1"
+	// Without a look at what the number is, which its caller has to take.
+	const newestOfAny = " WHERE pid = ?1 AND seq <= ?2 ORDER BY seq DESC LIMIT 1"
+	// SQLite reads what the index has from there. Where a bit of a key in it was flipped
+	// that would give one id, or number, the state of another, so the row itself is asked
+	// whose it is. That costs a tenth of a small load.
+	from := func(newest string) string {
+		whose := "1" // there is no index beside the table that could differ
+		if rowid {
+			whose = "(SELECT t.pid = ?1 AND t.seq = s.seq FROM " + table + " t WHERE t.rowid = s.rowid)"
+		}
+		return ", " + whose + " AS d FROM " + table + " s" + newest
+	}
 	return statements{
-		// Without a look at what the number is, which its caller has to take. The signs
-		// change nothing; without them, and with longer names, the driver would
+		// The signs change nothing; without them, and with longer names, the driver would
 		// allocate the declared types and names of the columns for every load.
-		load:      "SELECT +seq AS a, +ts AS b, +state AS c FROM " + table + " WHERE pid = ? AND seq <= ? ORDER BY seq DESC LIMIT 1",
-		loadPast:  "SELECT seq, ts, state" + newest,
-		loadClass: "SELECT seq, ts, typeof(state), state" + newest,
-		loadNr:    "SELECT seq" + newest, // the index alone has it
+		load:      "SELECT +seq AS a, +ts AS b, +state AS c" + from(newestOfAny),
+		loadPast:  "SELECT seq, ts, state" + from(newest),
+		loadClass: "SELECT seq, ts, typeof(state), state" + from(newest),
+		loadNr:    "SELECT seq FROM " + table + newest, // the index alone has it
 		save:      "INSERT OR REPLACE INTO " + table + " (pid, seq, state, ts) VALUES (?, ?, ?, ?)",
 		// What is at or below the first one too many. There may be none: then the
 		// comparison is with NULL, and nothing is deleted.

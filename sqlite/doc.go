@@ -70,12 +70,13 @@
 //
 // What SQLite notices of a damaged file is store.ErrCorrupt. It is named with the
 // number of the snapshot where the primary key's index still has that, so that
-// store.NewFallback finds the one before. SQLite has no checksums: other bytes within
-// a state it gives as they are, and where keys in the index were altered in a way that
-// leaves its pages sound it may find an older snapshot, none, or that of another id. A
-// wrapper that checks the stored state makes the first an error: compress, and encrypt,
-// which binds it to its id as well. Check compares the index with the table, and finds
-// the rest.
+// store.NewFallback finds the one before. The row of a load is compared with the key
+// that the index found it by, so that no id is given the state of another. SQLite has no
+// checksums, though: other bytes within a state it gives as they are, and where keys in
+// the index were altered in a way that leaves its pages sound it may find an older
+// snapshot, or none. A wrapper that checks the stored state makes the first an error:
+// compress, and encrypt, which binds it to its id as well. Check compares the index with
+// the table, and finds the second.
 //
 // # The driver
 //

@@ -57,6 +57,9 @@ func isTooBig(err error) bool {
 	return err != nil && strings.Contains(err.Error(), "string or blob too big")
 }
 
+// errMixedUp says that the index names a row that is another's.
+var errMixedUp = fmt.Errorf("%w: sqlite: the index of the table does not match it", store.ErrCorrupt)
+
 // isDamage matches SQLITE_CORRUPT, also where SQLite tells more about a schema that
 // it can't read, and SQLITE_NOTADB.
 func isDamage(err error) bool {

@@ -83,19 +83,22 @@ func take(ctx context.Context, pool <-chan *connection) (*connection, error) {
 }
 
 func (d *owned) load(ctx context.Context, id string, highest int64) (store.Snapshot, error) {
-	row, err := d.loadRow(ctx, d.texts.load, id, highest)
+	row, err := d.loadRow(ctx, 4, d.texts.load, id, highest)
 	if err != nil {
 		return store.Snapshot{}, err
 	}
 	seq, ok := row[0].(int64)
 	if !ok || seq < 0 {
 		// A row that no Save wrote; there may be others below it.
-		if row, err = d.loadRow(ctx, d.texts.loadPast, id, highest); err != nil {
+		if row, err = d.loadRow(ctx, 4, d.texts.loadPast, id, highest); err != nil {
 			return store.Snapshot{}, err
 		}
 		if seq, ok = row[0].(int64); !ok {
 			return store.Snapshot{}, fmt.Errorf("the driver gives an integer as %T", row[0])
 		}
+	}
+	if whose, ok := row[3].(int64); !ok || whose != 1 {
+		return store.Snapshot{}, errMixedUp
 	}
 	var class string
 	var state []byte
@@ -126,13 +129,13 @@ func (d *owned) view(ctx context.Context, id string, highest int64, lend func(st
 	return 0, nil
 }
 
-func (d *owned) loadRow(ctx context.Context, query, id string, highest int64) (row, error) {
+func (d *owned) loadRow(ctx context.Context, width int, query, id string, highest int64) (row, error) {
 	c, err := take(ctx, d.readers)
 	if err != nil {
 		return row{}, err
 	}
 	defer c.release()
-	return c.queryRow(query, id, highest)
+	return c.queryRow(width, query, id, highest)
 }
 
 func (d *owned) writer(ctx context.Context) (writer, error) {
@@ -188,13 +191,14 @@ type connection struct {
 	// allocated for every load.
 	statement string
 	args      []driver.NamedValue
+	width     int // of the row
 	row       row
 	execRaw   func(driver any) error
 	queryRaw  func(driver any) error
 }
 
-// A row is seq, ts and state.
-type row [3]driver.Value
+// A row is seq, ts, state and whether the row has the id, or less.
+type row [4]driver.Value
 
 func newConnection(conn *sql.Conn, home chan<- *connection) *connection {
 	c := &connection{conn: conn, home: home, prepared: make(map[string]driver.Stmt)}
@@ -211,8 +215,9 @@ func (c *connection) exec(_ context.Context, statement string, args ...any) erro
 	return c.conn.Raw(c.execRaw)
 }
 
-// queryRow reads the first row of a query, or returns ErrNotFound.
-func (c *connection) queryRow(query string, args ...any) (row, error) {
+// queryRow reads the first row of a query, of so many columns, or returns ErrNotFound.
+func (c *connection) queryRow(width int, query string, args ...any) (row, error) {
+	c.width = width
 	c.set(query, args)
 	defer c.reset()
 	err := c.conn.Raw(c.queryRaw)
@@ -251,7 +256,7 @@ func (c *connection) queryOnDriver(conn any) error {
 	if err != nil {
 		return err
 	}
-	err = rows.Next(c.row[:])
+	err = rows.Next(c.row[:c.width])
 	if errors.Is(err, io.EOF) {
 		err = store.ErrNotFound
 	}

@@ -93,6 +93,27 @@ func checkTable(ctx context.Context, db *sql.DB, table string) (exists bool, err
 	return true, nil
 }
 
+// hasRowid says whether the table has rowids. One that another program made WITHOUT
+// ROWID has none.
+func hasRowid(ctx context.Context, db *sql.DB, table string) (bool, error) {
+	rows, err := db.QueryContext(ctx, "SELECT rowid FROM "+table+" LIMIT 0")
+	if err != nil {
+		if strings.Contains(err.Error(), "no such column") {
+			return false, nil
+		}
+		return false, err
+	}
+	defer rows.Close() // of nothing
+	for rows.Next() {
+	}
+	if err := rows.Err(); err != nil && strings.Contains(err.Error(), "no such column") {
+		return false, nil
+	} else if err != nil {
+		return false, err
+	}
+	return true, nil
+}
+
 func columnsOf(ctx context.Context, db *sql.DB, table string) (found map[string]column, err error) {
 	rows, err := db.QueryContext(ctx, `SELECT c.name, c.type, c."notnull", c.pk, coalesce(
 		(SELECT x.coll FROM pragma_index_list(?) i, pragma_index_xinfo(i.name) x WHERE i.origin = 'pk' AND x.key AND x.name = c.name), '')

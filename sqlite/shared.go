@@ -53,8 +53,12 @@ func (d *shared) view(ctx context.Context, id string, highest int64, lend func(s
 	var ts any
 	var class string
 	var state sql.RawBytes // the driver's own
-	if err := rows.Scan(&seq, &ts, &class, &state); err != nil {
+	var whose sql.NullBool
+	if err := rows.Scan(&seq, &ts, &class, &state, &whose); err != nil {
 		return 0, err
+	}
+	if !whose.Bool {
+		return 0, errMixedUp
 	}
 	snap, err := snapshotOf(id, seq, ts, class, state)
 	if err != nil {

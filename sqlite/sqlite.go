@@ -174,11 +174,19 @@ func share(ctx context.Context, db *sql.DB, opts Options) (*Store, error) {
 }
 
 func newStore(opts Options) *Store {
-	return &Store{opts: opts, sql: statementsFor(`"` + opts.Table + `"`), fsync: (*os.File).Sync}
+	return &Store{opts: opts, fsync: (*os.File).Sync}
 }
 
 func (s *Store) createTable(ctx context.Context, db *sql.DB) error {
-	return s.retryBusy(ctx, time.Time{}, func() error { return createTable(ctx, db, s.opts.Table) })
+	table := `"` + s.opts.Table + `"`
+	return s.retryBusy(ctx, time.Time{}, func() error {
+		if err := createTable(ctx, db, s.opts.Table); err != nil {
+			return err
+		}
+		rowid, err := hasRowid(ctx, db, table)
+		s.sql = statementsFor(table, rowid)
+		return err
+	})
 }
 
 // Save implements store.SnapshotStore. When it returns nil the snapshot is
@@ -271,7 +279,7 @@ func (s *Store) load(ctx context.Context, id string, below uint64) (store.Snapsh
 	if isBusy(err) {
 		snap, err = s.loadBusy(ctx, id, highest)
 	}
-	if isDamage(err) {
+	if isDamage(err) || errors.Is(err, errMixedUp) {
 		snap.SequenceNr = s.damagedNr(ctx, id, highest)
 	}
 	return snap, cause(ctx, err)
@@ -312,7 +320,7 @@ func (s *Store) view(ctx context.Context, id string, lend func(store.Snapshot)) 
 		at, err = s.db.view(ctx, id, store.MaxSequenceNr, lend)
 		return err
 	})
-	if isDamage(err) {
+	if isDamage(err) || errors.Is(err, errMixedUp) {
 		at = s.damagedNr(ctx, id, store.MaxSequenceNr)
 	}
 	return at, cause(ctx, err)
