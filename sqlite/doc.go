@@ -83,9 +83,8 @@
 // The dependency modernc.org/sqlite is SQLite translated to Go: no C compiler is
 // needed to build a program that uses it. A Store from Open keeps its connections, one
 // to write and GOMAXPROCS less one to read, but at least one, and uses the statements of
-// the driver on them (database/sql.Conn.Raw): that takes an eighth to a half of the time
-// off a load, the most with a context that can end and with large states, and one
-// copy of the state. The price is that it relies on the driver to give each row memory
+// the driver on them (database/sql.Conn.Raw): that takes up to half of the time off a
+// load, the most with a context that can end, and one copy of the state. The price is that it relies on the driver to give each row memory
 // of its own, which package driver asks of it and a test looks at, and that a load
 // that SQLite is at does not see its context end; only waiting for a lock or a
 // connection does. A Store from New goes through database/sql, and pays for it. To
