@@ -16,8 +16,7 @@ const decoderSlack = 16
 
 // codec turns states into blobs and back. It is safe for concurrent use.
 type codec struct {
-	slots        slots
-	workers      workers
+	workers      *workers
 	buffers      buffers
 	dictionaries []uint32 // ids of those that can be decoded with; the first encodes
 	minBytes     int      // smaller states are stored in raw blocks
@@ -36,17 +35,16 @@ func newCodec(opts Options) (*codec, error) {
 		opts.Dictionaries[i] = bytes.Clone(dictionary)
 	}
 	c := &codec{
-		slots:        make(slots, opts.Concurrency),
-		workers:      workers{opts: opts},
+		workers:      newWorkers(opts),
 		dictionaries: dictionaries,
 		minBytes:     opts.MinBytes,
 		maxBytes:     opts.MaxDecodedBytes,
 	}
-	first, err := c.workers.get() // which shows that the others can be had
+	first, err := c.workers.take(context.Background()) // which shows that the others can be had
 	if err != nil {
 		return nil, err
 	}
-	c.workers.put(first)
+	c.workers.give(first)
 	return c, nil
 }
 
@@ -85,15 +83,11 @@ func (c *codec) encodeFrame(ctx context.Context, state, dst []byte) (frame []byt
 	if len(state) < c.minBytes {
 		return appendRawFrame(dst, state), 0, nil
 	}
-	if err := c.slots.take(ctx); err != nil {
-		return nil, 0, err
-	}
-	defer c.slots.give()
-	w, err := c.workers.get()
+	w, err := c.workers.take(ctx)
 	if err != nil {
 		return nil, 0, err
 	}
-	defer c.workers.put(w)
+	defer c.workers.give(w)
 	if w.dictEncoder != nil && len(state) <= maxWithDictionary {
 		frame, flags = w.dictEncoder.EncodeAll(state, dst), flagDictionary
 	} else if !c.incompressible(w, state) {
@@ -112,32 +106,27 @@ type encodedFrame struct {
 	size    int     // of the frame
 }
 
-// encodePart returns frame i of the n that state is cut into. The caller holds a slot.
-func (c *codec) encodePart(state []byte, i, n int) (encodedFrame, error) {
+// encodePart returns frame i of the n that state is cut into.
+func (c *codec) encodePart(w *worker, state []byte, i, n int) encodedFrame {
 	content := state[part(len(state), i, n):part(len(state), i+1, n)]
 	raw := encodedFrame{content: content, size: rawFrameSize(len(content))}
 	if len(state) < c.minBytes {
-		return raw, nil
+		return raw
 	}
-	w, err := c.workers.get()
-	if err != nil {
-		return encodedFrame{}, err
-	}
-	defer c.workers.put(w)
 	if c.incompressible(w, content) {
-		return raw, nil
+		return raw
 	}
 	// However many callers there are, only as many buffers of the size of content are in
-	// use as there are slots; what is kept until the other frames are ready is small.
+	// use as there are workers; what is kept until the other frames are ready is small.
 	room := c.buffers.get(maxFrameSize(len(content)))
 	defer c.buffers.put(room)
 	encoded := w.encoder.EncodeAll(content, (*room)[:0])
 	if len(encoded) >= raw.size {
-		return raw, nil
+		return raw
 	}
 	buffer := c.buffers.get(len(encoded))
 	copy(*buffer, encoded)
-	return encodedFrame{content: content, encoded: buffer, size: len(encoded)}, nil
+	return encodedFrame{content: content, encoded: buffer, size: len(encoded)}
 }
 
 // encodeFrames is encode for states of several frames.
@@ -150,9 +139,9 @@ func (c *codec) encodeFrames(ctx context.Context, state []byte, n int) (blob []b
 			}
 		}
 	}()
-	err = c.slots.each(ctx, n, func(i int) (err error) {
-		frames[i], err = c.encodePart(state, i, n)
-		return err
+	err = c.workers.each(ctx, n, func(w *worker, i int) error {
+		frames[i] = c.encodePart(w, state, i, n)
+		return nil
 	})
 	if err != nil {
 		return nil, nil, err
@@ -183,7 +172,7 @@ func (c *codec) join(ctx context.Context, frames []encodedFrame, dst []byte, sum
 		starts[i+1] = starts[i] + frames[i].size
 	}
 	sums := make([]uint32, len(frames))
-	err := c.slots.each(ctx, len(frames), func(i int) error {
+	err := c.workers.each(ctx, len(frames), func(_ *worker, i int) error {
 		f := frames[i]
 		place := dst[starts[i] : starts[i]+f.size]
 		if f.encoded == nil {
@@ -223,35 +212,32 @@ func (c *codec) parse(stored []byte, space []frame) (blob, error) {
 // decode writes the state of b to dst, which is as long. The capacity of dst beyond
 // that may be written too; the decoder is faster with decoderSlack of it.
 func (c *codec) decode(ctx context.Context, b blob, dst []byte) error {
+	if len(b.frames) == 1 && b.frames[0].raw != nil {
+		copy(dst, b.frames[0].raw)
+		return nil
+	}
 	if len(b.frames) == 1 {
-		if b.frames[0].raw == nil {
-			if err := c.slots.take(ctx); err != nil {
-				return err
-			}
-			defer c.slots.give()
+		w, err := c.workers.take(ctx)
+		if err != nil {
+			return err
 		}
-		return c.decodeFrame(b.frames[0], 0, dst)
+		defer c.workers.give(w)
+		return w.decodeFrame(b.frames[0], 0, dst)
 	}
 	// A copy, for the compiler to see that a frame alone needs no memory.
 	frames := append([]frame(nil), b.frames...)
-	return c.slots.each(ctx, len(frames), func(i int) error {
-		return c.decodeFrame(frames[i], i, dst)
+	return c.workers.each(ctx, len(frames), func(w *worker, i int) error {
+		return w.decodeFrame(frames[i], i, dst)
 	})
 }
 
-// decodeFrame writes the content of frame i to its place in dst. The caller holds a
-// slot, unless the frame is raw.
-func (c *codec) decodeFrame(f frame, i int, dst []byte) error {
+// decodeFrame writes the content of frame i to its place in dst.
+func (w *worker) decodeFrame(f frame, i int, dst []byte) error {
 	end := f.at + f.size
 	if f.raw != nil {
 		copy(dst[f.at:end], f.raw)
 		return nil
 	}
-	w, err := c.workers.get()
-	if err != nil {
-		return err
-	}
-	defer c.workers.put(w)
 	limit := end
 	if end == len(dst) {
 		limit = cap(dst) // elsewhere the next frame begins, which may be decoded right now

@@ -13,8 +13,8 @@ import (
 	"github.com/snapstack/snapstack/store"
 )
 
-// Whoever works on a frame holds a slot for it, however large the state is.
-func TestEveryFrameNeedsASlot(t *testing.T) {
+// Whoever works on a frame has a worker for it, however large the state is.
+func TestEveryFrameNeedsAWorker(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		inner, err := memory.New(memory.Options{})
 		if err != nil {
@@ -34,8 +34,13 @@ func TestEveryFrameNeedsASlot(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		for range cap(s.codec.slots) {
-			s.codec.slots <- struct{}{} // somebody works on frames
+		var taken []*worker // by somebody who works on frames
+		for range 2 {
+			w, err := s.codec.workers.take(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			taken = append(taken, w)
 		}
 		for id, state := range states {
 			for name, call := range map[string]func(ctx context.Context) error{
@@ -54,7 +59,7 @@ func TestEveryFrameNeedsASlot(t *testing.T) {
 				synctest.Wait()
 				select {
 				case err := <-done:
-					t.Errorf("%s of a %s state returned %v without a slot", name, id, err)
+					t.Errorf("%s of a %s state returned %v without a worker", name, id, err)
 				default:
 					cancel()
 					if err := <-done; !errors.Is(err, context.Canceled) {
@@ -64,8 +69,8 @@ func TestEveryFrameNeedsASlot(t *testing.T) {
 				cancel()
 			}
 		}
-		for range cap(s.codec.slots) {
-			<-s.codec.slots
+		for _, w := range taken {
+			s.codec.workers.give(w)
 		}
 		for id, state := range states {
 			if snap, err := s.LoadLatest(t.Context(), id); err != nil || !bytes.Equal(snap.State, state) || snap.SequenceNr != 1 {
@@ -81,11 +86,11 @@ func TestIncompressible(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer c.close()
-	w, err := c.workers.get()
+	w, err := c.workers.take(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer c.workers.put(w)
+	defer c.workers.give(w)
 	random := make([]byte, frameSize)
 	rand.NewChaCha8([32]byte{2}).Read(random) // never fails
 	text := bytes.Repeat([]byte("some text, which repeats itself. "), frameSize/33+1)[:frameSize]
@@ -156,13 +161,17 @@ func TestEncodedFramesWaitInSmallBuffers(t *testing.T) {
 	random := make([]byte, frameSize)
 	rand.NewChaCha8([32]byte{5}).Read(random) // never fails
 	state := append(bytes.Repeat([]byte("some text, "), frameSize/11), random...)
-	text, err := c.encodePart(state, 0, 2)
-	if err != nil || text.encoded == nil || len(*text.encoded) > max(text.size*5/4, minBufferSize) {
-		t.Errorf("a frame of text, of %d bytes, is in a buffer %v, %v", text.size, text.encoded != nil, err)
+	w, err := c.workers.take(t.Context())
+	if err != nil {
+		t.Fatal(err)
 	}
-	raw, err := c.encodePart(state, 1, 2)
-	if err != nil || raw.encoded != nil {
-		t.Errorf("a raw frame is in a buffer: %v, %v", raw.encoded != nil, err)
+	defer c.workers.give(w)
+	text := c.encodePart(w, state, 0, 2)
+	if text.encoded == nil || len(*text.encoded) > max(text.size*5/4, minBufferSize) {
+		t.Errorf("a frame of text, of %d bytes, is in a buffer %v", text.size, text.encoded != nil)
+	}
+	if raw := c.encodePart(w, state, 1, 2); raw.encoded != nil {
+		t.Error("a raw frame is in a buffer")
 	}
 }
 
@@ -185,11 +194,11 @@ func TestLaterWorkersHaveTheDictionaries(t *testing.T) {
 	clear(dictionary)
 	dictionaries[0] = nil
 	for range 2 {
-		w, err := c.workers.get()
+		w, err := c.workers.take(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer c.workers.put(w)
+		defer c.workers.give(w)
 		got, err := w.decoder.DecodeAll(w.dictEncoder.EncodeAll(samples[7], nil), make([]byte, 0, 1000))
 		if err != nil || !bytes.Equal(got, samples[7]) {
 			t.Errorf("decoded %q, %v; want %q", got, err, samples[7])

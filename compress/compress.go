@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math"
 	"runtime"
+	"slices"
 
 	"github.com/snapstack/snapstack/store"
 )
@@ -97,6 +98,8 @@ type Store struct {
 	inner store.SnapshotStore
 	gate  store.Gate
 	codec *codec
+
+	readings readings
 }
 
 var (
@@ -161,12 +164,10 @@ func (s *Store) loadLatest(ctx context.Context, persistenceID string) (store.Sna
 		return store.Snapshot{}, err
 	}
 	defer s.gate.Leave()
-	var snap store.Snapshot
-	err := store.ViewLatest(ctx, s.inner, persistenceID, func(stored store.Snapshot) error {
-		var err error
-		snap, err = s.decoded(ctx, store.OpLoadLatest, stored)
-		return err
-	})
+	r := s.readings.get(ctx, s, nil)
+	err := store.ViewLatest(ctx, s.inner, persistenceID, r.visit)
+	snap := r.snap
+	s.readings.put(r)
 	if err != nil {
 		return store.Snapshot{}, err
 	}
@@ -208,17 +209,10 @@ func (s *Store) viewLatest(ctx context.Context, persistenceID string, view func(
 		return nil, err
 	}
 	defer s.gate.Leave()
-	err = store.ViewLatest(ctx, s.inner, persistenceID, func(snap store.Snapshot) error {
-		buffer, err := s.lend(ctx, &snap)
-		if err != nil {
-			return err
-		}
-		if buffer != nil {
-			defer s.codec.buffers.put(buffer)
-		}
-		viewErr = view(snap)
-		return nil
-	})
+	r := s.readings.get(ctx, s, view)
+	err = store.ViewLatest(ctx, s.inner, persistenceID, r.visit)
+	viewErr = r.viewErr
+	s.readings.put(r)
 	return viewErr, err
 }
 
@@ -283,11 +277,12 @@ func (s *Store) decoded(ctx context.Context, op string, snap store.Snapshot) (st
 	if err != nil {
 		return store.Snapshot{}, loadError(op, snap, err)
 	}
-	state := make([]byte, b.size)
+	// Room that the allocator gives anyway, rounding up, is the decoder's slack.
+	state := slices.Grow([]byte(nil), b.size)[:b.size]
 	if err := s.codec.decode(ctx, b, state); err != nil {
 		return store.Snapshot{}, loadError(op, snap, err)
 	}
-	snap.State = state
+	snap.State = state[:b.size:b.size]
 	return snap, nil
 }
 

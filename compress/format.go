@@ -55,6 +55,9 @@ type frame struct {
 // state from before the wrapper.
 func isBlob(stored []byte) bool {
 	n := len(stored)
+	if n >= 12 && string(stored[:4]) == skippableMagic && string(stored[8:12]) == ownMagic {
+		return true // as nearly always
+	}
 	if n >= 12 && matches(stored[:4], skippableMagic)+matches(stored[8:12], ownMagic) >= 6 {
 		return true
 	}
@@ -167,25 +170,46 @@ func parseBlob(stored []byte, maxSize int64, space []frame) (blob, error) {
 	return b, nil
 }
 
-// parseFrame reads the head of a frame that may hold up to maxSize bytes.
+// parseFrame reads the head of a frame that may hold up to maxSize bytes: RFC 8878,
+// 3.1.1.1. Those of blobs are of one segment and name their size, so that there are few
+// kinds; zstd.Header reads all and takes as long for it as the rest of parseBlob does.
 func parseFrame(encoded []byte, maxSize int) (frame, error) {
-	var h zstd.Header
-	if err := h.Decode(encoded); err != nil {
-		return frame{}, err
+	if len(encoded) < 6 || string(encoded[:4]) != frameMagic {
+		return frame{}, errors.New("no head")
 	}
-	switch {
-	case h.Skippable || !h.SingleSegment || !h.HasFCS:
+	descriptor := encoded[4]
+	if descriptor&(singleSegment|reservedBit) != singleSegment {
 		return frame{}, errors.New("not one segment of a given size")
-	case h.FrameContentSize == 0 || h.FrameContentSize > uint64(maxSize):
-		return frame{}, fmt.Errorf("wrong size %d", h.FrameContentSize)
 	}
-	f := frame{encoded: encoded, size: int(h.FrameContentSize), dictionary: h.DictionaryID}
-	start := h.HeaderSize + blockHeaderSize
+	at := 5
+	f := frame{encoded: encoded}
+	var field [8]byte
+	if length := int("\x00\x01\x02\x04"[descriptor&3]); length > 0 {
+		at += copy(field[:length], encoded[at:])
+		f.dictionary = binary.LittleEndian.Uint32(field[:])
+		field = [8]byte{}
+	}
+	length := 1 << (descriptor >> 6)
+	if len(encoded) < at+length+blockHeaderSize {
+		return frame{}, errors.New("cut short")
+	}
+	at += copy(field[:length], encoded[at:])
+	size := binary.LittleEndian.Uint64(field[:])
+	if length == 2 {
+		size += 256
+	}
+	if size == 0 || size > uint64(maxSize) {
+		return frame{}, fmt.Errorf("wrong size %d", size)
+	}
+	f.size = int(size)
+
+	head := uint32(encoded[at]) | uint32(encoded[at+1])<<8 | uint32(encoded[at+2])<<16
+	start := at + blockHeaderSize
 	end := start + f.size
-	if h.HasCheckSum {
-		encoded = encoded[:max(len(encoded)-4, 0)] // the blob's own checksum was right
+	if descriptor&checksumBit != 0 {
+		encoded = encoded[:len(encoded)-4] // the blob's own checksum was right
 	}
-	if first := h.FirstBlock; first.OK && first.Last && !first.Compressed && first.DecompressedSize == f.size && end == len(encoded) {
+	if f.size <= maxBlockSize && head == lastRawBlock|uint32(f.size)<<3 && end == len(encoded) {
 		f.raw = encoded[start:end:end]
 	}
 	return f, nil
@@ -219,6 +243,19 @@ func appendTrailerWithSum(unfinished []byte, sum uint32) []byte {
 	sum = joinChecksums(sum, checksum([]byte(trailerStart)), len(trailerStart))
 	return binary.LittleEndian.AppendUint32(unfinished, sum)
 }
+
+// The parts of a frame (RFC 8878, 3.1.1).
+const (
+	frameMagic = "\x28\xb5\x2f\xfd"
+
+	// Bits of the descriptor. The upper two say how long the field of the size is, the
+	// lower two that of the dictionary's id.
+	singleSegment = 1 << 5
+	reservedBit   = 1 << 3
+	checksumBit   = 1 << 2
+
+	lastRawBlock = 1 // head of a block, but for its size from bit 3 on
+)
 
 // Sizes of a frame of raw blocks.
 const (
@@ -259,7 +296,7 @@ func appendRawFrame(dst, content []byte) []byte {
 		content = content[len(block):]
 		head := uint32(len(block)) << 3 // bits 1 and 2 are the type, 0 for raw
 		if len(content) == 0 {
-			head |= 1 // the last block
+			head |= lastRawBlock
 		}
 		dst = append(dst, byte(head), byte(head>>8), byte(head>>16))
 		dst = append(dst, block...)

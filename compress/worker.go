@@ -1,9 +1,7 @@
 package compress
 
 import (
-	"fmt"
 	"math/bits"
-	"sync"
 
 	"github.com/klauspost/compress/zstd"
 )
@@ -75,44 +73,4 @@ var emptyFrame = []byte("\x28\xb5\x2f\xfd\x20\x00\x01\x00\x00")
 func (w *worker) forget() {
 	// The frame is right; were it not, memory would be held for longer, and nothing else.
 	_, _ = w.decoder.DecodeAll(emptyFrame, nil)
-}
-
-// workers are those that nobody uses. The one used last comes first, being still in
-// the processor's caches: with two in turns a state of 1 KB takes 3 % longer.
-type workers struct {
-	opts Options // of new ones
-	mu   sync.Mutex
-	idle []*worker
-}
-
-// get returns a worker, a new one where none is idle. Only who holds a slot may call it
-// and gives it back before the slot, so there are as many as slots at most.
-func (p *workers) get() (*worker, error) {
-	p.mu.Lock()
-	if last := len(p.idle) - 1; last >= 0 {
-		w := p.idle[last]
-		p.idle = p.idle[:last]
-		p.mu.Unlock()
-		return w, nil
-	}
-	p.mu.Unlock()
-	w, err := newWorker(p.opts)
-	if err != nil {
-		return nil, fmt.Errorf("compress: %w", err)
-	}
-	return w, nil
-}
-
-func (p *workers) put(w *worker) {
-	p.mu.Lock()
-	p.idle = append(p.idle, w)
-	p.mu.Unlock()
-}
-
-// close ends the decoders, when all workers are idle. Encoders that are only used for
-// EncodeAll hold nothing but memory.
-func (p *workers) close() {
-	for _, w := range p.idle {
-		w.decoder.Close()
-	}
 }
