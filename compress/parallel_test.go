@@ -204,26 +204,29 @@ func TestWorkersAreGivenInTurn(t *testing.T) {
 
 // A worker given to a caller whose context ends at the same moment is not lost.
 func TestNoWorkerIsLost(t *testing.T) {
-	s := workersOf(1)
-	for range 2000 {
-		w, err := s.take(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
-		ctx, cancel := context.WithCancel(t.Context())
-		var wg sync.WaitGroup
-		wg.Go(func() {
-			if w, err := s.take(ctx); err == nil {
-				s.give(w)
+	synctest.Test(t, func(t *testing.T) {
+		s := workersOf(1)
+		for range 200 {
+			w, err := s.take(t.Context())
+			if err != nil {
+				t.Fatal(err)
 			}
-		})
-		wg.Go(cancel)
-		s.give(w)
-		wg.Wait()
-	}
-	if len(s.idle) != 1 || len(s.waiting) != 0 {
-		t.Errorf("%d workers idle and %d callers waiting at the end; want 1 and 0", len(s.idle), len(s.waiting))
-	}
+			ctx, cancel := context.WithCancel(t.Context())
+			var wg sync.WaitGroup
+			wg.Go(func() {
+				if w, err := s.take(ctx); err == nil {
+					s.give(w)
+				}
+			})
+			synctest.Wait()
+			cancel()
+			s.give(w) // most often before the caller has found out
+			wg.Wait()
+		}
+		if len(s.idle) != 1 || len(s.waiting) != 0 {
+			t.Errorf("%d workers idle and %d callers waiting at the end; want 1 and 0", len(s.idle), len(s.waiting))
+		}
+	})
 }
 
 func workersOf(n int) *workers { return newWorkers(Options{Concurrency: n}.withDefaults()) }
