@@ -6,6 +6,10 @@
 // incompressible, is stored as it is, behind the same header and checksum. Many
 // small states that resemble each other shrink with a dictionary: see Train.
 //
+// [Delta] is a wrapper of its own, for large states that change little from one snapshot
+// to the next: it stores the difference from an earlier state. It compresses nothing
+// and belongs outside of zstd, which then compresses bases and differences alike.
+//
 // Bytes that a store held before the wrapper was added are returned as they are: it
 // can be put over a store that is in use. It can't be taken away again as easily,
 // since what lies beneath is then compressed.
@@ -108,4 +112,73 @@
 // these are blobs of this package that the application had put into its states
 // itself: they are decoded. A state that was saved through the wrapper may be
 // anything.
+//
+// # Delta: what is stored where
+//
+// A snapshot of a Delta is stored under its own id and number, whole or as the
+// difference from a base. A base is the state of some snapshot, whole, under an id of its
+// own: the bases that a writer made of the entity order-42 are snapshots of
+//
+//	~delta~WRITER~order-42
+//
+// numbered by when they were made: milliseconds since 1970 in the upper bits and 20 bits
+// that tell those of one millisecond apart. Every difference is from a base, none from
+// another difference, so that a load is one snapshot and at most one base. As bases
+// have ids of their own, Keep and Delete can't meet them, and saving a number again
+// replaces no base.
+//
+// An id of the application that begins with ~delta~ itself is stored under ~delta~= and
+// the id. An id whose bases would have ids over store.MaxIDBytes has none: its snapshots
+// are stored whole.
+//
+// A Delta refers to bases of its own alone, and only it removes them: it reads which of
+// them the snapshots that are left still need, while no other call writes the id, and
+// removes those that are older than all of these. No other process can write a snapshot
+// that needs one. So two processes may save, delete and prune the same ids over one
+// store, and no snapshot loses its base, without a request more than the writes
+// take. The price is that a Delta begins every id with a new base, unless it has a name
+// (DeltaOptions.Writer) and meets its own, and that the last base of a Delta
+// that is no more stays: see Sweep.
+//
+// A base that is missing all the same, or another one than the difference was made from, or
+// damaged, makes its snapshots store.ErrCorrupt: a store.Fallback outside of the Delta
+// then finds the newest that is intact.
+//
+// # Delta: the format
+//
+// A record is what stands under an id in the inner store. Numbers are as above; a varint
+// is the zigzag number of encoding/binary; XXH64 is that of https://xxhash.com with
+// seed 0.
+//
+//	start      0   8        89 64 4C 74 0D 0A 1A E7, the magic number
+//	           8   1        version, 1
+//	           9   1        kind: 1 a whole snapshot, 2 a difference, 3 a base
+//	          10   uvarint  bytes in the state
+//	kinds 1, 3     ...      the state
+//	kind 2         uvarint  bytes in the name of the writer of the base: 1 to 64
+//	               ...      the name: letters, digits, "-", "_" and "."
+//	               8        number of the base
+//	               8        XXH64 of the base's state
+//	               8        XXH64 of the state
+//	               uvarint  bytes in the steps
+//	               ...      the steps
+//	               ...      the literals, up to the end
+//	end        0   4        CRC-32C of the record up to here
+//	           4   8        E7 65 6E 64 0A 00 D1 89
+//
+// A step is three numbers: a uvarint, how many of the literals come next; a uvarint, how
+// many bytes of the base follow them; and a varint, where in the base those begin, relative
+// to the end of those of the step before, or 0, plus the number of literals of this
+// step. The steps give the state from its beginning to its end and use up the literals. A
+// step with no bytes of the base moves nothing, and none is empty.
+//
+// Bytes that neither begin with the magic number nor end with the last eight bytes,
+// of either of which six in place are enough, are a state from before the wrapper and
+// come back as they are; so does what is shorter than the magic number and no
+// beginning of it of four bytes or more. Everything else is a record, and is ErrCorrupt
+// unless all of it is right. A record of a later version is an error that matches
+// errors.ErrUnsupported.
+//
+// Of the libraries used, klauspost/compress/zstd is zstd in Go, and cespare/xxhash the
+// checksum that names states.
 package compress

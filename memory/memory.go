@@ -50,6 +50,7 @@ const aboveAll = store.MaxSequenceNr + 1
 var (
 	_ store.SnapshotStore = (*Store)(nil)
 	_ store.Lister        = (*Store)(nil)
+	_ store.Keeper        = (*Store)(nil)
 	_ store.Viewer        = (*Store)(nil)
 )
 
@@ -179,6 +180,9 @@ func (s *Store) delete(ctx context.Context, persistenceID string, toSequenceNr u
 	}
 	return nil
 }
+
+// Keep implements store.Keeper.
+func (s *Store) Keep() int { return s.opts.Keep }
 
 // List implements store.Lister. The order of ids is random.
 func (s *Store) List(ctx context.Context, persistenceID string) iter.Seq2[store.Info, error] {

@@ -14,6 +14,9 @@ import (
 // a directory reads the names of all ids anew for every page.
 const listPageSize = 10_000
 
+// Keep implements store.Keeper.
+func (s *Store) Keep() int { return s.opts.Keep }
+
 // List implements store.Lister. The ids come in byte order of their escapes. For
 // an id whose escape is a hash it reads one of its objects.
 func (s *Store) List(ctx context.Context, persistenceID string) iter.Seq2[store.Info, error] {

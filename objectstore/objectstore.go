@@ -70,6 +70,7 @@ const (
 var (
 	_ store.SnapshotStore = (*Store)(nil)
 	_ store.Lister        = (*Store)(nil)
+	_ store.Keeper        = (*Store)(nil)
 )
 
 // New returns a Store over bucket, which its Close closes; after an error the bucket

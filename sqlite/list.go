@@ -15,6 +15,9 @@ import (
 // listPage is how many rows List reads at a time.
 const listPage = 500
 
+// Keep implements store.Keeper.
+func (s *Store) Keep() int { return s.opts.Keep }
+
 // List implements store.Lister. Ids come in the order of their bytes. It reads
 // page by page and holds no connection while the loop body runs.
 func (s *Store) List(ctx context.Context, persistenceID string) iter.Seq2[store.Info, error] {

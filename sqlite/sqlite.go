@@ -34,6 +34,7 @@ type Store struct {
 var (
 	_ store.SnapshotStore = (*Store)(nil)
 	_ store.Lister        = (*Store)(nil)
+	_ store.Keeper        = (*Store)(nil)
 	_ store.Viewer        = (*Store)(nil)
 )
 

@@ -67,6 +67,13 @@ func ListError(persistenceID string, err error) iter.Seq2[Info, error] {
 	}
 }
 
+// Keeper is the capability of stores that remove old snapshots by themselves.
+type Keeper interface {
+	// Keep returns how many snapshots of an id remain at or below one just saved, as
+	// the option of that name says; 0 where all do.
+	Keep() int
+}
+
 // Viewer is the capability to lend the latest state without copying it.
 type Viewer interface {
 	// ViewLatest calls view once with the latest snapshot of the id, or returns

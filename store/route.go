@@ -28,6 +28,7 @@ var (
 	_ SnapshotStore = (*Route)(nil)
 	_ Viewer        = (*Route)(nil)
 	_ Lister        = (*Route)(nil)
+	_ Keeper        = (*Route)(nil)
 )
 
 // NewRoute returns a Route by prefix of the id: the longest that matches decides, and
@@ -134,6 +135,18 @@ func (r *Route) List(ctx context.Context, persistenceID string) iter.Seq2[Info, 
 			}
 		}
 	}
+}
+
+// Keep implements Keeper: it returns the least that a store of the route keeps, not
+// counting those that keep all.
+func (r *Route) Keep() int {
+	least := 0
+	for _, s := range r.stores {
+		if keeper, ok := As[Keeper](s); ok && keeper.Keep() > 0 && (least == 0 || keeper.Keep() < least) {
+			least = keeper.Keep()
+		}
+	}
+	return least
 }
 
 // Close implements SnapshotStore. It closes every store, also where one fails.

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -37,6 +38,7 @@ var layerKinds = map[string]kind{
 	"cache":        {read: readCache},
 	"singleflight": {read: readSingleflight},
 	"zstd":         {read: readZstd},
+	"delta":        {read: readDelta},
 	"encrypt":      {read: readEncrypt},
 	"fallback":     {read: readFallback},
 	"limit":        {read: readLimit},
@@ -160,6 +162,53 @@ func readZstd(v *values) opener {
 	return func(_ context.Context, inner store.SnapshotStore) (store.SnapshotStore, error) {
 		return compress.New(inner, opts)
 	}
+}
+
+func readDelta(v *values) opener {
+	var opts compress.DeltaOptions
+	if bytes, given := v.size("min", true); given && bytes == 0 {
+		opts.MinBytes = -1 // 0 would be the default
+	} else {
+		opts.MinBytes = int(bytes)
+	}
+	v.parsed("share", func(value string) (err error) {
+		if opts.MaxShare, err = strconv.ParseFloat(value, 64); err != nil || !(opts.MaxShare > 0 && opts.MaxShare <= 1) {
+			return fmt.Errorf("%w share %s; allowed is a share above 0 and up to 1, as 0.25", store.ErrInvalid, quote(value))
+		}
+		return nil
+	})
+	opts.MaxDeltas = v.count("deltas")
+	opts.Keep = v.count("keep")
+	opts.CacheBytes, _ = v.size("size", false)
+	opts.MaxStateBytes, _ = v.size("max", false)
+	opts.Writer = v.text("writer")
+	if err := opts.Check(); err != nil {
+		v.fail(fmt.Errorf("delta: %w", err))
+	}
+	return func(_ context.Context, inner store.SnapshotStore) (store.SnapshotStore, error) {
+		return compress.NewDelta(inner, opts)
+	}
+}
+
+// checkKeep returns an error if a layer beneath a delta has a keep of its own: opening it
+// would be refused, but only after what stands beneath was made.
+func (s Spec) checkKeep() error {
+	for _, layer := range s {
+		for _, option := range layer.Options {
+			if layer.Name == "route" {
+				routed, err := Parse(option.Value)
+				if err == nil {
+					err = routed.checkKeep()
+				}
+				if err != nil {
+					return fmt.Errorf("route: option %s: %w", option.Name, err)
+				}
+			} else if option.Name == "keep" && option.Value != "0" {
+				return fmt.Errorf("%w: %s: option keep=%s beneath delta, whose bases it would remove; allowed is keep of delta in its stead", store.ErrInvalid, layer.Name, quote(option.Value))
+			}
+		}
+	}
+	return nil
 }
 
 // readDictionary returns the dictionary in a file. It is read when the text is checked,

@@ -21,6 +21,7 @@
 //	cache         size, max_entry, policy, ttl, negative_ttl
 //	singleflight
 //	zstd          level, min, max, dict, concurrency
+//	delta         min, share, deltas, keep, size, max, writer
 //	encrypt       keys (required), context (required), mode, migrate
 //	fallback      attempts
 //	limit         loads
@@ -29,7 +30,8 @@
 //
 // The dict of a zstd is the path of a file with a dictionary. It may be given several
 // times: the first compresses, all decompress. The files are read whenever a text or a
-// Spec is checked. A min of 0 compresses every state.
+// Spec is checked. A min of 0 compresses every state, and of a delta every state may be
+// stored as a difference. Where there is a delta, keep is its own and not the backend's.
 //
 // The url of an objectstore is mem:// (a bucket in memory, empty at first),
 // file:///directory, or
@@ -182,6 +184,11 @@ func (s Spec) openers() ([]opener, error) {
 		openers[i] = kind.read(values)
 		if err := values.check(); err != nil {
 			return nil, err
+		}
+		if layer.Name == "delta" {
+			if err := s[i+1:].checkKeep(); err != nil {
+				return nil, err
+			}
 		}
 	}
 	return openers, nil

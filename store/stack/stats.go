@@ -53,6 +53,8 @@ func statsOf(s store.SnapshotStore) LayerStats {
 		return LayerStats{Layer: "singleflight", Stats: s.Stats()}
 	case *compress.Store:
 		return LayerStats{Layer: "zstd"}
+	case *compress.Delta:
+		return LayerStats{Layer: "delta", Stats: s.Stats()}
 	case *encrypt.Store:
 		return LayerStats{Layer: "encrypt", Stats: s.Stats()}
 	case *store.Fallback:

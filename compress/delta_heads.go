@@ -1,0 +1,193 @@
+package compress
+
+import (
+	"container/list"
+	"context"
+	"maps"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// A base is a state that differences are from. It is not changed any more, so that it
+// can be read without a lock.
+type base struct {
+	name    baseName
+	content []byte
+
+	indexOnce sync.Once
+	index     *blockIndex
+}
+
+// blocks returns the index of the content, which is made when it is first needed.
+func (b *base) blocks() *blockIndex {
+	b.indexOnce.Do(func() { b.index = newBlockIndex(b.content) })
+	return b.index
+}
+
+// bytes is about what the base holds, with its index.
+func (b *base) bytes() int64 { return int64(len(b.content)) * 4 / 3 }
+
+// A head is what a Delta remembers of an id: its bases, and what it needs for writing.
+type head struct {
+	id string
+
+	// turn is held by whoever writes the id or removes bases of it: one at a time.
+	turn chan struct{}
+
+	// writing is the base that the next difference is from; nil where the next one
+	// starts a new one. It is set by who has the turn only, and to a base that this
+	// Delta wrote, or found to be there, while it had the turn: one of its own, which
+	// nobody else removes.
+	writing atomic.Pointer[base]
+
+	// reading is the base that a load met last. It may have been removed since, which
+	// makes no difference to who reads, and would to who writes.
+	reading atomic.Pointer[base]
+
+	// The rest belongs to who has the turn.
+
+	known       bool // whether a base was looked for that there may be already
+	differences int  // from writing
+	misses      int  // bases in a row from which no difference was small
+	skip        int  // saves to come that make no base
+
+	// bases are the numbers of our bases of the id that may be there, oldest first, if
+	// basesKnown.
+	bases      []uint64
+	basesKnown bool
+
+	// refs has, of snapshots that we saved or read, the numbers of the bases of ours that
+	// they need, 0 for none. Another process may have deleted or replaced them: then they
+	// need none of ours.
+	refs map[uint64]uint64
+
+	// The rest is guarded by heads.mu.
+
+	users int           // that have or wait for the turn, or read
+	size  int64         // as counted
+	place *list.Element // in heads.idle; nil while there are users
+}
+
+// find returns the base of that name, if it is at hand.
+func (h *head) find(name baseName) *base {
+	for _, b := range []*base{h.writing.Load(), h.reading.Load()} {
+		if b != nil && b.name == name {
+			return b
+		}
+	}
+	return nil
+}
+
+// take waits for the turn, which give gives back.
+func (h *head) take(ctx context.Context) error {
+	select {
+	case h.turn <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (h *head) give() { <-h.turn }
+
+// remember notes which base of ours a snapshot needs, 0 for none.
+func (h *head) remember(number, base uint64) {
+	if h.refs == nil || len(h.refs) >= maxRefs {
+		h.refs = make(map[uint64]uint64) // what is not in it is read when it is needed
+	}
+	h.refs[number] = base
+}
+
+// maxRefs is of how many snapshots of an id a head remembers the base.
+const maxRefs = 1024
+
+// headBytes is what a head takes besides its bases, about.
+const headBytes = 512
+
+// heads are those at hand, within a bound in bytes: whoever was not used for longest
+// goes first.
+type heads struct {
+	maxBytes int64
+
+	mu    sync.Mutex
+	byID  map[string]*head
+	idle  list.List // of *head without users, the one used last in front
+	bytes int64     // of all
+	pins  map[string]pin
+}
+
+func newHeads(maxBytes int64) *heads {
+	return &heads{maxBytes: maxBytes, byID: make(map[string]*head), pins: make(map[string]pin)}
+}
+
+// use returns the head of an id, to be released when it is used no more. It is the
+// same for all who use it at a time.
+func (hs *heads) use(id string) *head {
+	hs.mu.Lock()
+	defer hs.mu.Unlock()
+	h := hs.byID[id]
+	if h == nil {
+		h = &head{id: id, turn: make(chan struct{}, 1)}
+		hs.byID[id] = h
+	}
+	if h.place != nil {
+		hs.idle.Remove(h.place)
+		h.place = nil
+	}
+	h.users++
+	return h
+}
+
+func (hs *heads) release(h *head) {
+	hs.mu.Lock()
+	defer hs.mu.Unlock()
+	size := int64(headBytes + len(h.id))
+	for _, b := range []*base{h.writing.Load(), h.reading.Load()} {
+		if b != nil {
+			size += b.bytes()
+		}
+	}
+	hs.bytes += size - h.size
+	h.size = size
+	h.users--
+	if h.users == 0 {
+		h.place = hs.idle.PushFront(h)
+	}
+	for hs.bytes > hs.maxBytes && hs.idle.Len() > 0 {
+		oldest := hs.idle.Remove(hs.idle.Back()).(*head)
+		delete(hs.byID, oldest.id)
+		hs.bytes -= oldest.size
+	}
+}
+
+// A pin keeps a base, and those after it, from being removed: a save that refers to it
+// failed with an outcome that is unknown, and may come to be stored yet.
+type pin struct {
+	number uint64 // of the base
+	until  time.Time
+}
+
+// pinnedFor is how long a base is kept for a save of unknown outcome. No request to a
+// database or an object store is in flight for that long.
+const pinnedFor = time.Hour
+
+// pin keeps the base of that number of an id for a while.
+func (hs *heads) pin(id string, number uint64, now time.Time) {
+	hs.mu.Lock()
+	defer hs.mu.Unlock()
+	maps.DeleteFunc(hs.pins, func(_ string, p pin) bool { return now.After(p.until) })
+	if p, ok := hs.pins[id]; ok {
+		number = min(number, p.number)
+	}
+	hs.pins[id] = pin{number: number, until: now.Add(pinnedFor)}
+}
+
+// pinned returns the least number of a base of an id that is pinned, or false where
+// none is.
+func (hs *heads) pinned(id string, now time.Time) (number uint64, ok bool) {
+	hs.mu.Lock()
+	defer hs.mu.Unlock()
+	p, ok := hs.pins[id]
+	return p.number, ok && !now.After(p.until)
+}

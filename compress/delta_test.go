@@ -1,0 +1,692 @@
+package compress_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/snapstack/snapstack/cache"
+	"github.com/snapstack/snapstack/compress"
+	"github.com/snapstack/snapstack/memory"
+	"github.com/snapstack/snapstack/store"
+	"github.com/snapstack/snapstack/store/storetest"
+)
+
+func TestDeltaConformance(t *testing.T) {
+	layer := func(t *testing.T, s store.SnapshotStore, err error) store.SnapshotStore {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	mem := func(t *testing.T) store.SnapshotStore {
+		s, err := memory.New(memory.Options{})
+		return layer(t, s, err)
+	}
+	// Every state of the suite is a base or a difference from one.
+	delta := func(t *testing.T, inner store.SnapshotStore, keep int) store.SnapshotStore {
+		s, err := compress.NewDelta(inner, compress.DeltaOptions{MinBytes: -1, MaxShare: 1, MaxDeltas: 3, Keep: keep})
+		return layer(t, s, err)
+	}
+	zstd := func(t *testing.T, inner store.SnapshotStore) store.SnapshotStore {
+		s, err := compress.New(inner, compress.Options{MinBytes: -1})
+		return layer(t, s, err)
+	}
+	cached := func(t *testing.T, inner store.SnapshotStore) store.SnapshotStore {
+		s, err := cache.New(cache.NewSingleflight(inner), cache.Options{})
+		return layer(t, s, err)
+	}
+	for name, open := range map[string]func(t *testing.T, keep int) store.SnapshotStore{
+		"delta":                func(t *testing.T, keep int) store.SnapshotStore { return delta(t, mem(t), keep) },
+		"cache | delta | zstd": func(t *testing.T, keep int) store.SnapshotStore { return cached(t, delta(t, zstd(t, mem(t)), keep)) },
+		"zstd | delta":         func(t *testing.T, keep int) store.SnapshotStore { return zstd(t, delta(t, mem(t), keep)) },
+		"delta | cache":        func(t *testing.T, keep int) store.SnapshotStore { return delta(t, cached(t, mem(t)), keep) },
+		"delta | delta":        func(t *testing.T, keep int) store.SnapshotStore { return delta(t, delta(t, mem(t), 0), keep) },
+		"delta without memory": func(t *testing.T, keep int) store.SnapshotStore {
+			s, err := compress.NewDelta(mem(t), compress.DeltaOptions{MinBytes: -1, MaxShare: 1, Keep: keep, CacheBytes: 1, Writer: "writer"})
+			return layer(t, s, err)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			storetest.Run(t, func(t *testing.T, c storetest.Config) store.SnapshotStore { return open(t, c.Keep) })
+		})
+	}
+}
+
+func TestNewDeltaRefusesBadOptions(t *testing.T) {
+	for name, test := range map[string]struct {
+		inner store.SnapshotStore
+		opts  compress.DeltaOptions
+		want  string
+	}{
+		"no store":          {nil, compress.DeltaOptions{}, "compress: invalid inner store: nil"},
+		"MaxShare below":    {mustMemory(t, 0), compress.DeltaOptions{MaxShare: -0.1}, "compress: invalid MaxShare -0.1; allowed are 0 (for 0.25) to 1"},
+		"MaxShare above":    {mustMemory(t, 0), compress.DeltaOptions{MaxShare: 1.1}, "invalid MaxShare 1.1"},
+		"MaxShare none":     {mustMemory(t, 0), compress.DeltaOptions{MaxShare: math.NaN()}, "invalid MaxShare NaN"},
+		"MaxDeltas":         {mustMemory(t, 0), compress.DeltaOptions{MaxDeltas: -1}, "invalid MaxDeltas -1; allowed are 0 (for 16) and more"},
+		"Keep":              {mustMemory(t, 0), compress.DeltaOptions{Keep: -1}, "invalid Keep -1; allowed are 0 (all) and more"},
+		"CacheBytes":        {mustMemory(t, 0), compress.DeltaOptions{CacheBytes: -1}, "invalid CacheBytes -1"},
+		"MaxStateBytes":     {mustMemory(t, 0), compress.DeltaOptions{MaxStateBytes: -1}, "invalid MaxStateBytes -1"},
+		"Writer":            {mustMemory(t, 0), compress.DeltaOptions{Writer: "node 1"}, `invalid Writer "node 1"; allowed are 1 to 64 letters, digits`},
+		"Writer too long":   {mustMemory(t, 0), compress.DeltaOptions{Writer: strings.Repeat("w", 65)}, "invalid Writer"},
+		"Keep beneath":      {mustMemory(t, 3), compress.DeltaOptions{}, "invalid Keep 3 of the store beneath Delta, which would remove bases"},
+		"Keep further down": {cache.NewSingleflight(mustMemory(t, 3)), compress.DeltaOptions{}, "invalid Keep 3 of the store beneath Delta"},
+		"Keep, no list":     {&fixed{}, compress.DeltaOptions{Keep: 3}, "invalid Keep 3 of Delta over a store that can't list"},
+	} {
+		_, err := compress.NewDelta(test.inner, test.opts)
+		if !errors.Is(err, store.ErrInvalid) || !strings.Contains(err.Error(), test.want) {
+			t.Errorf("%s: %v; want ErrInvalid with %q", name, err, test.want)
+		}
+	}
+}
+
+// A history of states of which each has a hundredth changed since the one before.
+func history(n, size int) [][]byte {
+	states := [][]byte{jsonState(size)}
+	random := rand.New(rand.NewPCG(uint64(size), 7))
+	for len(states) < n {
+		state := bytes.Clone(states[len(states)-1])
+		for range size / 100 / 20 {
+			copy(state[random.IntN(size-20):], fmt.Sprintf("%020d", random.Uint64()))
+		}
+		states = append(states, state)
+	}
+	return states
+}
+
+func mustDelta(t testing.TB, inner store.SnapshotStore, opts compress.DeltaOptions) *compress.Delta {
+	t.Helper()
+	d, err := compress.NewDelta(inner, opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+// basesOf returns the numbers of the bases in a store, and the id they stand under.
+func basesOf(t testing.TB, inner store.SnapshotStore) (stands string, numbers []uint64) {
+	t.Helper()
+	for info, err := range store.List(t.Context(), inner, "") {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.HasPrefix(info.PersistenceID, "~delta~") {
+			stands = info.PersistenceID
+			numbers = append(numbers, info.SequenceNr)
+		}
+	}
+	return stands, numbers
+}
+
+func TestDeltaStoresDifferences(t *testing.T) {
+	counter := storetest.NewCounter(mustMemory(t, 0))
+	d := mustDelta(t, counter, compress.DeltaOptions{})
+	defer mustClose(t, d)
+	states := history(40, 200_000)
+	for i, state := range states {
+		mustSave(t, d, uint64(i+1), state)
+		wantState(t, d, state)
+	}
+	for i, state := range states {
+		snap, err := d.LoadBefore(t.Context(), id, uint64(i+2))
+		if err != nil || snap.SequenceNr != uint64(i+1) || !bytes.Equal(snap.State, state) {
+			t.Fatalf("LoadBefore %d gave number %d, %v", i+2, snap.SequenceNr, err)
+		}
+	}
+	stats := d.Stats()
+	if stats.Bases != 3 || stats.Differences != 40 || stats.Whole != 0 {
+		t.Errorf("%+v; want 3 bases for 40 differences", stats)
+	}
+	if share := float64(stats.StoredBytes) / float64(stats.StateBytes); share > 0.3 {
+		t.Errorf("%.2f of the bytes were stored", share)
+	}
+	if counts := counter.Counts(); counts.SavedBytes != stats.StoredBytes || counts.Saves != 43 {
+		t.Errorf("the inner store got %+v; want %d bytes in 43 saves", counts, stats.StoredBytes)
+	}
+}
+
+// Who writes on and on reads nothing, and lists nothing without Keep; a load of what it
+// wrote reads the difference alone.
+func TestDeltaReadsNothingToWrite(t *testing.T) {
+	counter := storetest.NewCounter(mustMemory(t, 0))
+	d := mustDelta(t, counter, compress.DeltaOptions{Keep: 3})
+	defer mustClose(t, d)
+	states := history(40, 100_000)
+	for i, state := range states {
+		mustSave(t, d, uint64(i+1), state)
+	}
+	if counts := counter.Counts(); counts.Loads() != 0 {
+		t.Errorf("40 saves loaded %d snapshots", counts.Loads())
+	}
+	before := counter.Counts().LoadedBytes
+	if snap, err := d.LoadLatest(t.Context(), id); err != nil || !bytes.Equal(snap.State, states[39]) {
+		t.Fatal(err)
+	}
+	if counts := counter.Counts(); counts.Loads() != 1 || counts.LoadedBytes-before > 20_000 {
+		t.Errorf("a load took %d loads of %d bytes", counts.Loads(), counts.LoadedBytes-before)
+	}
+	if _, bases := basesOf(t, counter); len(bases) > 2 {
+		t.Errorf("%d bases are kept for 3 snapshots", len(bases))
+	}
+}
+
+func TestDeltaOfSmallAndUnlikeStates(t *testing.T) {
+	d := mustDelta(t, mustMemory(t, 0), compress.DeltaOptions{})
+	defer mustClose(t, d)
+	for nr := uint64(1); nr <= 10; nr++ {
+		mustSave(t, d, nr, jsonState(64<<10-1))
+	}
+	if stats := d.Stats(); stats.Whole != 10 || stats.Bases != 0 {
+		t.Errorf("states below MinBytes: %+v", stats)
+	}
+	for nr := uint64(11); nr <= 110; nr++ {
+		mustSave(t, d, nr, unlike(100_000, nr))
+	}
+	if stats := d.Stats(); stats.Bases > 12 || stats.Whole < 90 {
+		t.Errorf("states that have nothing in common: %+v; want bases to be rare", stats)
+	}
+	for nr, state := range history(70, 100_000) {
+		mustSave(t, d, uint64(200+nr), state)
+	}
+	if stats := d.Stats(); stats.Differences < 10 {
+		t.Errorf("states that have much in common again: %+v", stats)
+	}
+}
+
+// unlike returns a state that has nothing in common with those of other seeds.
+func unlike(size int, seed uint64) []byte {
+	var key [32]byte
+	binary.LittleEndian.PutUint64(key[:], seed)
+	state := make([]byte, size)
+	rand.NewChaCha8(key).Read(state) // never fails
+	return state
+}
+
+// Keep, Delete and saving a number again leave no snapshot without its base, and no base
+// without a snapshot.
+func TestDeltaRemovesBasesThatNobodyNeeds(t *testing.T) {
+	inner := mustMemory(t, 0)
+	d := mustDelta(t, inner, compress.DeltaOptions{MaxDeltas: 4, Keep: 3, OnPruneError: func(err error) { t.Error(err) }})
+	defer mustClose(t, d)
+	states := history(30, 100_000)
+	for i, state := range states {
+		mustSave(t, d, uint64(i+1), state)
+		for back := range min(i+1, 3) {
+			snap, err := d.LoadBefore(t.Context(), id, uint64(i+2-back))
+			if err != nil || !bytes.Equal(snap.State, states[i-back]) {
+				t.Fatalf("after the save of %d number %d: %v", i+1, i+1-back, err)
+			}
+		}
+		if _, bases := basesOf(t, inner); len(bases) > 2 {
+			t.Fatalf("after the save of %d there are %d bases", i+1, len(bases))
+		}
+	}
+	mustSave(t, d, 28, unlike(100_000, 1)) // the number of a base perhaps, and with another state
+	mustSave(t, d, 29, states[0])
+	if snap, err := d.LoadLatest(t.Context(), id); err != nil || !bytes.Equal(snap.State, states[29]) {
+		t.Errorf("after others were saved again: %v", err)
+	}
+	if err := d.Delete(t.Context(), id, 29); err != nil {
+		t.Fatal(err)
+	}
+	if snap, err := d.LoadLatest(t.Context(), id); err != nil || !bytes.Equal(snap.State, states[29]) {
+		t.Errorf("after the others were deleted: %v", err)
+	}
+	if err := d.Delete(t.Context(), id, 30); err != nil {
+		t.Fatal(err)
+	}
+	for info := range store.List(t.Context(), inner, "") {
+		t.Errorf("after everything was deleted %+v is left", info)
+	}
+}
+
+// What a Delta that is no more knew of an id, another one with the same name finds out,
+// before it removes a base.
+func TestDeltaFindsOutWhatIsNeeded(t *testing.T) {
+	for _, cacheBytes := range []int64{0, 1} {
+		inner := mustMemory(t, 0)
+		states := history(20, 100_000)
+		for i, state := range states {
+			// One Delta for each save, or heads that are forgotten each time.
+			d := mustDelta(t, shared{inner}, compress.DeltaOptions{MaxDeltas: 4, Keep: 6, CacheBytes: cacheBytes, Writer: "node-1", OnPruneError: func(err error) { t.Error(err) }})
+			mustSave(t, d, uint64(i+1), state)
+			mustClose(t, d)
+			d = mustDelta(t, shared{inner}, compress.DeltaOptions{Writer: "node-1"})
+			for back := range min(i+1, 6) {
+				snap, err := d.LoadBefore(t.Context(), id, uint64(i+2-back))
+				if err != nil || !bytes.Equal(snap.State, states[i-back]) {
+					t.Fatalf("after the save of %d number %d: %v", i+1, i+1-back, err)
+				}
+			}
+			mustClose(t, d)
+		}
+		if _, bases := basesOf(t, inner); len(bases) > 3 {
+			t.Errorf("%d bases", len(bases))
+		}
+	}
+}
+
+// With a name, the first save after a restart loads the base and goes on; without, it
+// reads nothing and begins with a base.
+func TestDeltaAfterARestart(t *testing.T) {
+	states := history(3, 100_000)
+	for _, test := range []struct {
+		writer       string
+		bases, loads int64
+	}{{"node-1", 0, 2}, {"", 1, 0}} {
+		inner := mustMemory(t, 0)
+		d := mustDelta(t, shared{inner}, compress.DeltaOptions{Writer: test.writer})
+		mustSave(t, d, 1, states[0])
+		mustSave(t, d, 2, states[1])
+		mustClose(t, d)
+
+		counter := storetest.NewCounter(inner)
+		d = mustDelta(t, counter, compress.DeltaOptions{Writer: test.writer})
+		mustSave(t, d, 3, states[2])
+		if stats, counts := d.Stats(), counter.Counts(); stats.Bases != test.bases || counts.Loads() != test.loads || stats.Differences != 1 {
+			t.Errorf("writer %q: %+v with %d loads; want %d bases and %d loads", test.writer, stats, counts.Loads(), test.bases, test.loads)
+		}
+		for nr, state := range states {
+			if snap, err := d.LoadBefore(t.Context(), id, uint64(nr+2)); err != nil || !bytes.Equal(snap.State, state) {
+				t.Errorf("writer %q: number %d: %v", test.writer, nr+1, err)
+			}
+		}
+		mustClose(t, d)
+	}
+}
+
+func TestDeltaWithoutItsBase(t *testing.T) {
+	states := history(3, 100_000)
+	for name, test := range map[string]struct {
+		harm func(t *testing.T, inner store.SnapshotStore, stands string, number uint64)
+		want string
+	}{
+		"missing": {func(t *testing.T, inner store.SnapshotStore, stands string, number uint64) {
+			if err := inner.Delete(t.Context(), stands, number); err != nil {
+				t.Fatal(err)
+			}
+		}, "base missing"},
+		"replaced": {func(t *testing.T, inner store.SnapshotStore, stands string, number uint64) {
+			other := mustMemory(t, 0)
+			d := mustDelta(t, other, compress.DeltaOptions{})
+			mustSave(t, d, 1, unlike(100_000, 3))
+			at, numbers := basesOf(t, other)
+			snap, err := other.LoadBefore(t.Context(), at, numbers[0]+1)
+			if err == nil {
+				err = inner.Save(t.Context(), store.Snapshot{PersistenceID: stands, SequenceNr: number, State: snap.State})
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+		}, "another one than it was made from"},
+		"damaged": {func(t *testing.T, inner store.SnapshotStore, stands string, number uint64) {
+			snap, err := inner.LoadBefore(t.Context(), stands, number+1)
+			if err == nil {
+				snap.State[len(snap.State)/2] ^= 1
+				err = inner.Save(t.Context(), snap)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+		}, "its base"},
+		"no base": {func(t *testing.T, inner store.SnapshotStore, stands string, number uint64) {
+			if err := inner.Save(t.Context(), store.Snapshot{PersistenceID: stands, SequenceNr: number, State: []byte("no record")}); err != nil {
+				t.Fatal(err)
+			}
+		}, "its base"},
+	} {
+		inner := mustMemory(t, 0)
+		d := mustDelta(t, shared{inner}, compress.DeltaOptions{MaxDeltas: 2})
+		mustSave(t, d, 1, []byte("a small state, which is stored whole"))
+		mustSave(t, d, 2, states[0])
+		mustSave(t, d, 3, states[1])
+		mustClose(t, d)
+		stands, numbers := basesOf(t, inner)
+		test.harm(t, inner, stands, numbers[0])
+
+		d = mustDelta(t, shared{inner}, compress.DeltaOptions{})
+		wantLoadError(t, d, 3, store.ErrCorrupt)
+		if _, err := d.LoadLatest(t.Context(), id); err == nil || !strings.Contains(err.Error(), test.want) || strings.Contains(err.Error(), "~delta~") {
+			t.Errorf("%s: %v; want %q, and no id that nobody knows", name, err, test.want)
+		}
+		var passed []uint64
+		f, err := store.NewFallback(d, store.FallbackOptions{OnCorrupt: func(_ string, nr uint64, _ error) { passed = append(passed, nr) }})
+		if err != nil {
+			t.Fatal(err)
+		}
+		snap, err := f.LoadLatest(t.Context(), id)
+		if err != nil || snap.SequenceNr != 1 || !slices.Equal(passed, []uint64{3, 2}) {
+			t.Errorf("%s: with a Fallback number %d, %v, past %v; want 1 past 3 and 2", name, snap.SequenceNr, err, passed)
+		}
+		mustSave(t, d, 4, states[2]) // a writer that goes on is not held up
+		wantState(t, d, states[2])
+		mustClose(t, d)
+	}
+}
+
+// Between the load of a difference and that of its base, both are removed: the load
+// looks again, and does not call corrupt what was deleted.
+func TestDeltaLoadOvertakenByRemovals(t *testing.T) {
+	for name, load := range map[string]func(s store.SnapshotStore) (uint64, error){
+		"LoadLatest": func(s store.SnapshotStore) (uint64, error) {
+			snap, err := s.LoadLatest(t.Context(), id)
+			return snap.SequenceNr, err
+		},
+		"LoadBefore": func(s store.SnapshotStore) (uint64, error) {
+			snap, err := s.LoadBefore(t.Context(), id, 100)
+			return snap.SequenceNr, err
+		},
+		"ViewLatest": func(s store.SnapshotStore) (nr uint64, err error) {
+			err = store.ViewLatest(t.Context(), s, id, func(snap store.Snapshot) error { nr = snap.SequenceNr; return nil })
+			return nr, err
+		},
+	} {
+		inner := mustMemory(t, 0)
+		d := mustDelta(t, inner, compress.DeltaOptions{MaxDeltas: 1, Keep: 1, Writer: "one"})
+		states := history(10, 100_000)
+		mustSave(t, d, 1, states[0])
+		nr := uint64(1)
+		overtaken := &overtakenLoad{SnapshotStore: inner, after: func() {
+			for end := min(nr+2, 7); nr < end; { // the second is a new base
+				nr++
+				mustSave(t, d, nr, states[nr])
+			}
+		}}
+		reader := mustDelta(t, overtaken, compress.DeltaOptions{CacheBytes: 1})
+		if got, err := load(reader); err != nil || got != nr {
+			t.Errorf("%s, overtaken by the saves of 2 to 7: number %d, %v; want %d", name, got, err, nr)
+		}
+		overtaken.after = func() {
+			if err := d.Delete(t.Context(), id, 100); err != nil {
+				t.Error(err)
+			}
+		}
+		if got, err := load(mustDelta(t, overtaken, compress.DeltaOptions{})); !errors.Is(err, store.ErrNotFound) {
+			t.Errorf("%s, overtaken by Delete: number %d, %v; want ErrNotFound", name, got, err)
+		}
+		mustClose(t, d)
+	}
+}
+
+// shared keeps a store open that another one will stand on.
+type shared struct{ inner *memory.Store }
+
+func (s shared) Save(ctx context.Context, snap store.Snapshot) error { return s.inner.Save(ctx, snap) }
+func (s shared) LoadLatest(ctx context.Context, of string) (store.Snapshot, error) {
+	return s.inner.LoadLatest(ctx, of)
+}
+func (s shared) LoadBefore(ctx context.Context, of string, nr uint64) (store.Snapshot, error) {
+	return s.inner.LoadBefore(ctx, of, nr)
+}
+func (s shared) Delete(ctx context.Context, of string, nr uint64) error {
+	return s.inner.Delete(ctx, of, nr)
+}
+func (s shared) Close() error                { return nil }
+func (s shared) Unwrap() store.SnapshotStore { return s.inner }
+
+// overtakenLoad calls after behind every load of a snapshot of the application.
+type overtakenLoad struct {
+	store.SnapshotStore
+	after func()
+}
+
+func (o *overtakenLoad) LoadLatest(ctx context.Context, of string) (store.Snapshot, error) {
+	snap, err := o.SnapshotStore.LoadLatest(ctx, of)
+	o.after()
+	return snap, err
+}
+
+func (o *overtakenLoad) LoadBefore(ctx context.Context, of string, nr uint64) (store.Snapshot, error) {
+	snap, err := o.SnapshotStore.LoadBefore(ctx, of, nr)
+	if of == id {
+		o.after()
+	}
+	return snap, err
+}
+
+// Two processes over one inner store, on the same ids, with Keep and Delete: what was
+// acknowledged last is there, and nothing is ever called corrupt.
+func TestDeltasOfTwoProcesses(t *testing.T) {
+	inner := mustMemory(t, 0)
+	var processes []*compress.Delta
+	for _, opts := range []compress.DeltaOptions{
+		{MinBytes: -1, MaxDeltas: 3, Keep: 2},
+		{MinBytes: -1, MaxDeltas: 2, Keep: 2, CacheBytes: 1, Writer: "named"},
+	} {
+		opts.OnPruneError = func(err error) { t.Error(err) }
+		processes = append(processes, mustDelta(t, shared{inner}, opts))
+	}
+	states := history(8, 3000)
+	const ids, saves = 3, 400
+	var wg sync.WaitGroup
+	for of := range ids {
+		name := fmt.Sprint("order-", of)
+		var last, acknowledged atomic.Uint64
+		for p, d := range processes {
+			wg.Go(func() {
+				random := rand.New(rand.NewPCG(uint64(of), uint64(p)))
+				for range saves {
+					nr := last.Add(1)
+					if err := d.Save(t.Context(), store.Snapshot{PersistenceID: name, SequenceNr: nr, State: states[nr%8]}); err != nil {
+						t.Error(err)
+					}
+					for seen := acknowledged.Load(); seen < nr && !acknowledged.CompareAndSwap(seen, nr); {
+						seen = acknowledged.Load()
+					}
+					if random.IntN(5) == 0 {
+						if before := acknowledged.Load(); before > 3 {
+							if err := d.Delete(t.Context(), name, before-3); err != nil {
+								t.Error(err)
+							}
+						}
+					}
+				}
+			})
+			wg.Go(func() {
+				for range 2 * saves {
+					least := acknowledged.Load()
+					snap, err := d.LoadLatest(t.Context(), name)
+					if errors.Is(err, store.ErrNotFound) && least == 0 {
+						continue
+					}
+					if err != nil || snap.SequenceNr < least || !bytes.Equal(snap.State, states[snap.SequenceNr%8]) {
+						t.Errorf("number %d, %v; want %d or more", snap.SequenceNr, err, least)
+					}
+					if _, err := d.LoadBefore(t.Context(), name, snap.SequenceNr); err != nil && !errors.Is(err, store.ErrNotFound) {
+						t.Error(err)
+					}
+				}
+			})
+		}
+	}
+	wg.Wait()
+	for _, d := range processes {
+		for of := range ids {
+			if err := d.Delete(t.Context(), fmt.Sprint("order-", of), math.MaxUint64); err != nil {
+				t.Error(err)
+			}
+		}
+		mustClose(t, d)
+	}
+	for info := range store.List(t.Context(), inner, "") {
+		t.Errorf("after everything was deleted %+v is left", info)
+	}
+}
+
+// A save of unknown outcome may come to be stored long after its call has ended. Until
+// then its base stays.
+func TestDeltaKeepsTheBaseOfASaveOfUnknownOutcome(t *testing.T) {
+	now := time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC)
+	inner := &lateSave{SnapshotStore: mustMemory(t, 0)}
+	d := mustDelta(t, inner, compress.DeltaOptions{MaxDeltas: 1, Keep: 1, Writer: "one", Now: func() time.Time { return now }})
+	defer mustClose(t, d)
+	states := history(8, 100_000)
+	mustSave(t, d, 1, states[0])
+	inner.late = 2
+	if err := d.Save(t.Context(), snapshot(2, states[1])); err == nil {
+		t.Fatal("the save was to fail")
+	}
+	inner.late = 0
+	for nr := uint64(3); nr < 6; nr++ {
+		mustSave(t, d, nr, states[nr])
+	}
+	if err := inner.SnapshotStore.Save(t.Context(), inner.held); err != nil {
+		t.Fatal(err)
+	}
+	if snap, err := d.LoadBefore(t.Context(), id, 3); err != nil || !bytes.Equal(snap.State, states[1]) {
+		t.Errorf("what was stored late: %v", err)
+	}
+	now = now.Add(2 * time.Hour)
+	mustSave(t, d, 6, states[6])
+	mustSave(t, d, 7, states[7])
+	if _, bases := basesOf(t, inner); len(bases) > 2 {
+		t.Errorf("%d bases are left two hours later", len(bases))
+	}
+}
+
+// lateSave fails the save of a number, which it holds.
+type lateSave struct {
+	store.SnapshotStore
+	late uint64
+	held store.Snapshot
+}
+
+func (l *lateSave) Unwrap() store.SnapshotStore { return l.SnapshotStore }
+
+func (l *lateSave) Save(ctx context.Context, snap store.Snapshot) error {
+	if l.late != 0 && snap.SequenceNr == l.late {
+		snap.State = bytes.Clone(snap.State)
+		l.held = snap
+		return store.Wrap(store.OpSave, snap.PersistenceID, snap.SequenceNr, errors.New("connection lost"))
+	}
+	return l.SnapshotStore.Save(ctx, snap)
+}
+
+func TestDeltaIDs(t *testing.T) {
+	inner := mustMemory(t, 0)
+	d := mustDelta(t, inner, compress.DeltaOptions{MinBytes: -1, Writer: "w"})
+	defer mustClose(t, d)
+	ids := []string{"a", "~delta~w~a", "~delta~=a", "~delta~", "~delta~=~delta~w~a", "~delta~~a", "~delta~w!~a", strings.Repeat("i", store.MaxIDBytes), strings.Repeat("j", store.MaxIDBytes-9)}
+	for i, of := range ids {
+		for nr := uint64(1); nr <= 3; nr++ {
+			if err := d.Save(t.Context(), store.Snapshot{PersistenceID: of, SequenceNr: nr, State: fmt.Appendf(nil, "%d %d %s", i, nr, strings.Repeat("the same ", 100))}); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	got := map[string]int{}
+	for info, err := range store.List(t.Context(), d, "") {
+		if err != nil {
+			t.Fatal(err)
+		}
+		got[info.PersistenceID]++
+	}
+	for i, of := range ids {
+		snap, err := d.LoadLatest(t.Context(), of)
+		if err != nil || snap.PersistenceID != of || !strings.HasPrefix(string(snap.State), fmt.Sprintf("%d 3 ", i)) {
+			t.Errorf("%.40q: %.10s, %v", of, snap.State, err)
+		}
+		if got[of] != 3 {
+			t.Errorf("%.40q: %d snapshots are listed", of, got[of])
+		}
+	}
+	if len(got) != len(ids) {
+		t.Errorf("%d ids are listed; want %d", len(got), len(ids))
+	}
+	if stats := d.Stats(); stats.Whole != 3 {
+		t.Errorf("%+v; want one id to be too long for a base", stats)
+	}
+	long := "~delta~" + strings.Repeat("x", store.MaxIDBytes-8)
+	for what, err := range map[string]error{
+		"Save":   d.Save(t.Context(), store.Snapshot{PersistenceID: long, SequenceNr: 1}),
+		"Delete": d.Delete(t.Context(), long, 1),
+	} {
+		if !errors.Is(err, store.ErrInvalid) || !strings.Contains(err.Error(), "allowed are 1016 where it begins with") {
+			t.Errorf("%s of an id too long to be escaped: %v", what, err)
+		}
+	}
+}
+
+func TestDeltaSweep(t *testing.T) {
+	now := time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC)
+	inner := mustMemory(t, 0)
+	opts := compress.DeltaOptions{Keep: 1, Now: func() time.Time { return now }, OnPruneError: func(err error) { t.Error(err) }}
+	states := history(4, 100_000)
+	old := mustDelta(t, shared{inner}, opts)
+	mustSave(t, old, 1, states[0]) // replaced by the next Delta
+	for _, of := range []string{"needed", "deleted"} {
+		if err := old.Save(t.Context(), store.Snapshot{PersistenceID: of, SequenceNr: 1, State: states[1]}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	mustClose(t, old)
+	d := mustDelta(t, inner, opts)
+	defer mustClose(t, d)
+	mustSave(t, d, 2, states[2])
+	if err := d.Delete(t.Context(), "deleted", 1); err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct {
+		age  time.Duration
+		want int
+	}{{7 * 24 * time.Hour, 0}, {8*24*time.Hour + time.Second, 2}, {9 * 24 * time.Hour, 0}} {
+		now = time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC).Add(test.age)
+		removed, err := d.Sweep(t.Context())
+		if err != nil || removed != test.want {
+			t.Errorf("after %v: %d bases removed, %v; want %d", test.age, removed, err, test.want)
+		}
+	}
+	wantState(t, d, states[2])
+	if snap, err := d.LoadLatest(t.Context(), "needed"); err != nil || !bytes.Equal(snap.State, states[1]) {
+		t.Errorf("what another writer had saved: %v", err)
+	}
+	if _, bases := basesOf(t, inner); len(bases) != 2 {
+		t.Errorf("%d bases are left; want 2", len(bases))
+	}
+}
+
+func TestDeltaStatesFromBeforeComeBack(t *testing.T) {
+	inner := mustMemory(t, 0)
+	states := map[uint64][]byte{1: nil, 2: []byte("x"), 3: jsonState(1000), 4: []byte("\x89dL"), 5: randomState(5000)}
+	for nr, state := range states {
+		mustSave(t, inner, nr, state)
+	}
+	d := mustDelta(t, inner, compress.DeltaOptions{MaxStateBytes: 100})
+	defer mustClose(t, d)
+	for nr, state := range states {
+		if snap, err := d.LoadBefore(t.Context(), id, nr+1); err != nil || !bytes.Equal(snap.State, state) {
+			t.Errorf("number %d: %q, %v", nr, snap.State, err)
+		}
+	}
+}
+
+func TestDeltaMaxStateBytes(t *testing.T) {
+	inner := mustMemory(t, 0)
+	d := mustDelta(t, shared{inner}, compress.DeltaOptions{MinBytes: -1})
+	mustSave(t, d, 1, jsonState(1001))
+	mustSave(t, d, 2, jsonState(1001))
+	mustClose(t, d)
+	d = mustDelta(t, inner, compress.DeltaOptions{MaxStateBytes: 1000})
+	defer mustClose(t, d)
+	if err := d.Save(t.Context(), snapshot(3, jsonState(1001))); !errors.Is(err, store.ErrTooLarge) || !strings.Contains(err.Error(), "1001 bytes; allowed by MaxStateBytes are 1000") {
+		t.Errorf("Save of a byte too many: %v", err)
+	}
+	for name, load := range loads(d) {
+		if err := load(t.Context()); !errors.Is(err, store.ErrTooLarge) {
+			t.Errorf("%s of a byte too many: %v", name, err)
+		}
+	}
+	mustSave(t, d, 4, jsonState(1000))
+	wantState(t, d, jsonState(1000))
+}
