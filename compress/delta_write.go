@@ -97,7 +97,7 @@ func (d *Delta) writeBase(ctx context.Context, h *head, snap store.Snapshot) err
 	h.writing.Store(b)
 	h.differences = 0
 	var diff difference
-	diff.step(nil, len(b.content), 0)
+	diff.step(stretch{to: len(b.content)}, 0)
 	err = d.writeDifference(ctx, h, snap, b.name.sum, b, diff)
 	h.differences = 0 // this one says nothing of the base
 	return err

@@ -6,6 +6,9 @@ import (
 	"errors"
 	"math/bits"
 	"math/rand/v2"
+	"runtime"
+
+	"golang.org/x/sync/errgroup"
 )
 
 // A difference says how a state comes from a base. It is kept in two parts, which
@@ -130,32 +133,77 @@ func blockHash(b []byte) uint32 {
 // rolled returns the hash of the block a byte further on, which ends with c.
 func rolled(h uint32, c byte) uint32 { return h<<1 + gear[c] }
 
+// A stretch is a part of a state: literals, and bytes of the base that follow them.
+type stretch struct {
+	literals []byte // of the state
+	from, to int    // in the base
+}
+
 // differ returns the difference of state from the base of x. It is false, soon, where
-// that would take more than most bytes.
+// that would take more than most bytes. Large states are looked at in parallel.
 func (x *blockIndex) differ(state []byte, most int) (difference, bool) {
 	if !x.promising(state, most) {
 		return difference{}, false
 	}
+	pieces := make([][]stretch, max(1, len(state)/pieceSize))
+	var group errgroup.Group
+	group.SetLimit(runtime.GOMAXPROCS(0))
+	for i := range pieces {
+		start, end := part(len(state), i, len(pieces)), part(len(state), i+1, len(pieces))
+		if len(pieces) == 1 {
+			pieces[i] = x.stretches(state, start, end, most)
+			break
+		}
+		group.Go(func() error {
+			pieces[i] = x.stretches(state, start, end, most)
+			return nil
+		})
+	}
+	_ = group.Wait() // none fails
 	var d difference
 	next := 0 // where in the base the next byte of state stands if nothing moved
-	for at := 0; at < len(state); {
-		literals := at
-		var from, to int
-		at, from, to = x.match(state, at, next, most)
-		for at > literals && from > 0 && to > from && state[at-1] == x.base[from-1] {
-			at, from = at-1, from-1
+	var open stretch
+	for i, piece := range pieces {
+		for j, s := range piece {
+			if i > 0 && j == 0 && len(s.literals) == 0 && s.from == open.to {
+				open.to = s.to // goes on where the piece before ended
+				continue
+			}
+			if i > 0 || j > 0 {
+				next = d.step(open, next)
+			}
+			open = s
 		}
-		if at-literals > most {
-			return difference{}, false
-		}
-		d.step(state[literals:at], to-from, from-(next+at-literals))
-		at += to - from
-		next = to
 		if len(d.steps)+len(d.literals) > most {
 			return difference{}, false
 		}
 	}
+	if len(state) > 0 {
+		d.step(open, next)
+	}
 	return d, len(d.steps)+len(d.literals) <= most
+}
+
+// pieceSize is the least that is looked at by itself.
+const pieceSize = 256 << 10
+
+// stretches returns the stretches of a piece of state. Where there are more than most
+// literals the last one has too many.
+func (x *blockIndex) stretches(state []byte, start, end, most int) []stretch {
+	var found []stretch
+	next := start
+	state = state[:end]
+	for total := 0; start < end && total <= most; {
+		at, from, to := x.match(state, start, next, most)
+		for at > start && from > 0 && to > from && state[at-1] == x.base[from-1] {
+			at, from = at-1, from-1
+		}
+		found = append(found, stretch{state[start:at], from, to})
+		total += at - start
+		start = at + to - from
+		next = to
+	}
+	return found
 }
 
 // match returns the first position in state, from start on, at which bytes stand that
@@ -222,12 +270,18 @@ func (x *blockIndex) promising(state []byte, most int) bool {
 	return found*len(state)*2 >= places*(len(state)-most)
 }
 
-// step appends a step.
-func (d *difference) step(literals []byte, copied, moved int) {
-	d.literals = append(d.literals, literals...)
-	d.steps = binary.AppendUvarint(d.steps, uint64(len(literals)))
-	d.steps = binary.AppendUvarint(d.steps, uint64(copied))
-	d.steps = binary.AppendVarint(d.steps, int64(moved))
+// step appends a stretch, and returns where it ends in the base. Next is where the one
+// before ended.
+func (d *difference) step(s stretch, next int) int {
+	d.literals = append(d.literals, s.literals...)
+	d.steps = binary.AppendUvarint(d.steps, uint64(len(s.literals)))
+	d.steps = binary.AppendUvarint(d.steps, uint64(s.to-s.from))
+	if s.to == s.from {
+		d.steps = binary.AppendVarint(d.steps, 0)
+		return next
+	}
+	d.steps = binary.AppendVarint(d.steps, int64(s.from-(next+len(s.literals))))
+	return s.to
 }
 
 var errSteps = errors.New("steps do not lead from the base to the state")
