@@ -64,6 +64,7 @@ type Stats struct {
 	Evictions    int64 // entries dropped to make room
 	Entries      int   // now
 	Bytes        int64 // taken now, counted as for MaxBytes
+	MaxBytes     int64 // that may be taken
 }
 
 // Cache is a read-through cache of the latest snapshot of each id. Writes pass
@@ -310,6 +311,7 @@ func (c *Cache) Stats() Stats {
 	defer c.overlaps.mu.Unlock()
 	stats := c.stats
 	stats.Evictions, stats.Entries, stats.Bytes = c.entries.evictions, c.entries.len(), c.entries.bytes()
+	stats.MaxBytes = c.opts.MaxBytes
 	return stats
 }
 

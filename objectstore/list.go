@@ -126,6 +126,7 @@ func (s *Store) idOf(ctx context.Context, folder, first string) (string, error) 
 // idIn returns the id that the object at key carries, whose escape is segment. It
 // returns "" where there is no such object.
 func (s *Store) idIn(ctx context.Context, segment, key string) (string, error) {
+	s.requests.gets.Add(1)
 	object, _, err := s.bucket.Get(ctx, key)
 	if errors.Is(err, ErrNoObject) {
 		return "", nil

@@ -52,6 +52,8 @@ type Store struct {
 	gate   store.Gate
 	turns  turns
 	prunes *prunes
+
+	requests requests
 }
 
 const (
@@ -137,6 +139,7 @@ func (s *Store) putAndPrune(ctx context.Context, id string, sequenceNr uint64, o
 	}
 	defer done()
 	folder := s.folder(id)
+	s.requests.puts.Add(1)
 	err = s.put(ctx, folder+number(sequenceNr), object)
 	put(sequenceNr)
 	if err != nil {
@@ -227,6 +230,7 @@ func (s *Store) getNewest(ctx context.Context, turn *loadTurn) (key string, sequ
 			// the tags of List and Get do not agree in this bucket.
 			return listed.Key, nr, held, nil
 		}
+		s.requests.gets.Add(1)
 		body, etag, err := s.bucket.Get(ctx, listed.Key)
 		switch {
 		case err == nil && etag == listed.ETag:
@@ -330,6 +334,7 @@ func (s *Store) remove(ctx context.Context, folder, after string, keep int, spar
 			keys = append(keys, object.Key)
 		}
 		if len(keys) > 0 {
+			s.requests.deletes.Add(1)
 			if err := s.bucket.Delete(ctx, keys); err != nil {
 				return err
 			}
@@ -362,6 +367,7 @@ func keyBefore(folder string, bound uint64) string {
 
 // list lists the bucket, and checks the answer as far as loops rely on it.
 func (s *Store) list(ctx context.Context, prefix, after string, limit int) ([]Object, bool, error) {
+	s.requests.lists.Add(1)
 	objects, more, err := s.bucket.List(ctx, prefix, after, limit)
 	if err != nil {
 		return nil, false, err

@@ -3,6 +3,7 @@ package workload
 import (
 	"bytes"
 	"fmt"
+	"sync"
 	"sync/atomic"
 
 	"github.com/snapstack/snapstack/store"
@@ -18,13 +19,15 @@ type entity struct {
 	// between the two.
 	attempted    atomic.Uint64
 	acknowledged atomic.Uint64
-}
 
-// state returns the state of the entity at a number. Numbers that follow each
-// other have different states, where there is more than one, so that a stale state
-// is not taken for a new one.
-func (e *entity) state(states [][]byte, nr uint64) []byte {
-	return states[(uint64(e.number)+nr)%uint64(len(states))]
+	// Saves hold gone for reading, and who deletes the entity for good holds it for
+	// writing: no save comes after. Leaving is set before, so that a load which finds
+	// nothing knows why.
+	gone    sync.RWMutex
+	deleted bool // guarded by gone
+	leaving atomic.Bool
+
+	events atomic.Int64 // handled, in Steady
 }
 
 // acknowledge notes that the save of nr returned nil.
@@ -41,9 +44,11 @@ func (e *entity) acknowledge(nr uint64) {
 // check returns what is wrong with a load that gave snap, or ErrNotFound where
 // found is false; nil if nothing is. Acknowledged was read before the load began,
 // attempted after it returned: a save may both begin and end in between.
-func (e *entity) check(states [][]byte, snap store.Snapshot, found bool, acknowledged, attempted uint64) *BadRead {
+func (e *entity) check(from *source, snap store.Snapshot, found bool, acknowledged, attempted uint64) *BadRead {
 	bad := &BadRead{PersistenceID: e.id, Acknowledged: acknowledged, Attempted: attempted, SequenceNr: snap.SequenceNr}
 	switch {
+	case !found && e.leaving.Load():
+		return nil // it was deleted in between
 	case !found:
 		bad.Stale = true
 		bad.Problem = fmt.Sprintf("found nothing, but number %d was saved before the load began", acknowledged)
@@ -55,12 +60,16 @@ func (e *entity) check(states [][]byte, snap store.Snapshot, found bool, acknowl
 	case snap.SequenceNr > attempted:
 		bad.Problem = fmt.Sprintf("gave number %d, but the highest ever saved was %d", snap.SequenceNr, attempted)
 	default:
-		saved := e.state(states, snap.SequenceNr)
-		if bytes.Equal(snap.State, saved) {
+		right := false
+		from.use(e, snap.SequenceNr, func(saved []byte) {
+			if right = bytes.Equal(snap.State, saved); !right {
+				bad.Problem = fmt.Sprintf("gave number %d with %d bytes that first differ at byte %d from the %d bytes saved",
+					snap.SequenceNr, len(snap.State), firstDifference(snap.State, saved), len(saved))
+			}
+		})
+		if right {
 			return nil
 		}
-		bad.Problem = fmt.Sprintf("gave number %d with %d bytes that first differ at byte %d from the %d bytes saved",
-			snap.SequenceNr, len(snap.State), firstDifference(snap.State, saved), len(saved))
 	}
 	return bad
 }

@@ -8,12 +8,8 @@ import (
 	"time"
 )
 
-// What Generate makes.
-const (
-	generatedStates   = 64
-	generatedMinBytes = 1 << 10
-	generatedMaxBytes = 4 << 20
-)
+// generatedStates is how many states are generated where nothing else is said.
+const generatedStates = 64
 
 // Generate returns 64 states of 1 KiB to 4 MiB, about 32 MiB in all: JSON of orders,
 // accounts and documents as applications keep them, which zstd makes four to five
@@ -21,7 +17,38 @@ const (
 // logarithm, so that there are as many between 1 and 2 KiB as between 2 and 4 MiB.
 // The same seed gives the same states.
 func Generate(seed uint64) [][]byte {
-	return generate(seed, generatedStates, generatedMinBytes, generatedMaxBytes)
+	return generate(seed, generatedStates, 1<<10, 4<<20)
+}
+
+// generated returns the states of a run that brings none of its own: as Generate does,
+// within the sizes of the options, and about 128 MiB in all at most.
+func generated(o Options) [][]byte {
+	n := generatedStates
+	for n > 8 && meanBytes(o)*float64(n) > 128<<20 {
+		n /= 2
+	}
+	states := generate(o.Seed, n, o.MinBytes, o.MaxBytes)
+	if o.Incompressible > 0 {
+		// Blocks here and there, as keys, digests and pictures stand in states.
+		for i, state := range states {
+			const block = 256
+			for at := 0; at < len(state); at += block {
+				turn := mixed(o.Seed ^ uint64(i)<<32 ^ uint64(at))
+				if float64(turn>>11)/(1<<53) < o.Incompressible {
+					noise(state[at:min(at+block, len(state))], turn)
+				}
+			}
+		}
+	}
+	return states
+}
+
+// meanBytes returns the mean of sizes that are spread evenly over the logarithm.
+func meanBytes(o Options) float64 {
+	if o.MinBytes == o.MaxBytes {
+		return float64(o.MinBytes)
+	}
+	return float64(o.MaxBytes-o.MinBytes) / math.Log(float64(o.MaxBytes)/float64(o.MinBytes))
 }
 
 // generate returns n states of least to most bytes, least being 1 KiB or more: the

@@ -10,23 +10,55 @@ import (
 // this.
 const maxLatency = time.Hour
 
-// A recorder holds the latencies that one worker measures in one round. It is
-// reused, as its two histograms take half a megabyte.
+// A recorder holds what one worker measures in one round. It is reused, as its two
+// histograms take half a megabyte.
 type recorder struct {
-	loads, saves *hdrhistogram.Histogram
+	loads, saves         *hdrhistogram.Histogram
+	loadBytes, saveBytes int64
+
+	// bins count the operations that ended in each stretch of binLength since begin.
+	begin     time.Time
+	binLength time.Duration
+	bins      []int64
 }
 
 func newRecorder() *recorder {
 	return &recorder{loads: newHistogram(), saves: newHistogram()}
 }
 
-// moveTo adds what was recorded to the histograms of a result and forgets it.
-func (r *recorder) moveTo(result *Result) {
-	result.Loads.Merge(r.loads) // drops nothing: the ranges are the same
-	result.Saves.Merge(r.saves)
+// start forgets everything, for a round that begins.
+func (r *recorder) start(begin time.Time, binLength time.Duration) {
 	r.loads.Reset()
 	r.saves.Reset()
+	r.loadBytes, r.saveBytes = 0, 0
+	r.begin, r.binLength = begin, binLength
+	r.bins = r.bins[:0]
 }
+
+// load records a load that returned that many bytes, took so long and ended then.
+func (r *recorder) load(bytes int, took time.Duration, end time.Time) {
+	record(r.loads, took)
+	r.loadBytes += int64(bytes)
+	r.count(end)
+}
+
+// save records a save of that many bytes.
+func (r *recorder) save(bytes int, took time.Duration, end time.Time) {
+	record(r.saves, took)
+	r.saveBytes += int64(bytes)
+	r.count(end)
+}
+
+func (r *recorder) count(end time.Time) {
+	bin := int(max(end.Sub(r.begin), 0) / r.binLength)
+	for len(r.bins) <= min(bin, maxBins-1) {
+		r.bins = append(r.bins, 0)
+	}
+	r.bins[min(bin, maxBins-1)]++
+}
+
+// maxBins bounds the memory of a round that takes longer than it was to.
+const maxBins = 10_000
 
 func newHistogram() *hdrhistogram.Histogram {
 	return hdrhistogram.New(1, int64(maxLatency), 3)

@@ -7,7 +7,7 @@ import (
 
 	"github.com/HdrHistogram/hdrhistogram-go"
 
-	"github.com/snapstack/snapstack/store/storetest"
+	"github.com/snapstack/snapstack/objectstore"
 )
 
 // A Result is what was measured of one store.
@@ -27,14 +27,33 @@ type Result struct {
 	// nanoseconds up to one hour, with three significant digits.
 	Loads, Saves *hdrhistogram.Histogram
 
-	Backend *storetest.Counts // what passed the Counter while measuring; nil where there is none
-	Cache   *CacheUse         // nil where there is no cache
-	Stored  *Stored           // nil where the store can't list, or listing failed
+	// Layers are those of the store, outermost first.
+	Layers []LayerUse
+
+	// Requests are those to the bucket of an objectstore; nil where there is none.
+	Requests *objectstore.Stats
+
+	// Timeline is how many operations ended when, all rounds one after the other.
+	Timeline []Bin
+
+	// What the process took of the machine while the store was measured, with what bench
+	// itself takes, which is the same for every store: time of processors, 0 where the
+	// system doesn't tell; and heap objects and bytes allocated.
+	CPU        time.Duration
+	Allocs     uint64
+	AllocBytes uint64
+
+	// PeakBytes is the most by which the heap was larger, while the store was measured,
+	// than it would have been without the store, as far as the states of the heap before
+	// and after each of its turns tell.
+	PeakBytes int64
+
+	Stored *Stored // nil where the store can't list, or listing failed
 
 	// Stale counts the reads that returned an older snapshot than was acknowledged
 	// before they began, or none; Wrong those that returned other bytes than were
-	// saved, or what was never saved. Both are of all reads, measured or not, and are
-	// 0 for a store that keeps the contract.
+	// saved, or what was never saved, or was deleted. Both are of all reads, measured or
+	// not, and are 0 for a store that keeps the contract.
 	Stale, Wrong int64
 	FirstBad     *BadRead // the first stale or wrong read; nil where there was none
 
@@ -49,16 +68,19 @@ type Result struct {
 type Round struct {
 	Elapsed    time.Duration
 	Operations int64 // of both kinds that succeeded
+	CPU        time.Duration
+}
+
+// A Bin is a stretch of time in a round.
+type Bin struct {
+	Round      int           // from 1
+	End        time.Duration // since measuring began, the time between rounds not counted
+	Length     time.Duration
+	Operations int64 // that ended in it
 }
 
 // OpsPerSecond returns how many operations of both kinds succeeded in a second.
 func (r Round) OpsPerSecond() float64 { return float64(r.Operations) / r.Elapsed.Seconds() }
-
-// CacheUse is how a cache fared while measuring.
-type CacheUse struct {
-	Hits   int64 // loads that it answered
-	Misses int64 // loads that went on to the layer beneath
-}
 
 // Stored is what a store holds of the run at its end.
 type Stored struct {

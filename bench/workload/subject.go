@@ -5,56 +5,72 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"math/rand/v2"
+	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/snapstack/snapstack/cache"
+	"github.com/snapstack/snapstack/objectstore"
 	"github.com/snapstack/snapstack/store"
 )
 
-// skew is the exponent of the zipf distribution by which entities are chosen. At 1.1
-// and 200 entities a fifth of all operations meet the first one, and two thirds the
-// first twenty.
-const skew = 1.1
-
 // A subject is one store under test.
 type subject struct {
+	number   int // of the target, from 1
 	target   Target
 	opts     Options
+	source   *source
 	store    store.SnapshotStore // nil until open succeeded
-	entities []*entity
+	entities []atomic.Pointer[entity]
+	born     atomic.Int64 // entities so far
 	workers  []*worker
-	seeded   bool  // every entity has been saved once
-	before   usage // when measuring began
+	seeded   bool // every entity has been saved once
 
-	mu     sync.Mutex // guards the counts and firsts of bad reads and errors
+	probes []probe
+	before usage // when measuring began
+
+	owned     int64 // bytes that the heap holds because of the store, after its last turn
+	loadBytes int64
+	saveBytes int64
+
+	mu     sync.Mutex // guards the counts and firsts of bad reads and errors, and left
+	left   []*entity  // that could not be deleted
 	result Result
 }
 
-// A worker is one sequence of random choices, which continues from round to round.
-type worker struct {
-	rand *rand.Rand
-	zipf *rand.Zipf
+// usage is what the layers of a store have counted since it was opened.
+type usage struct {
+	layers   []reading
+	requests objectstore.Stats
 }
 
-func newSubject(number int, target Target, opts Options) *subject {
+func newSubject(number int, target Target, opts Options, source *source) *subject {
 	s := &subject{
-		target: target,
-		opts:   opts,
-		result: Result{Name: target.Name, Loads: newHistogram(), Saves: newHistogram()},
+		number:   number + 1,
+		target:   target,
+		opts:     opts,
+		source:   source,
+		entities: make([]atomic.Pointer[entity], opts.IDs),
+		result:   Result{Name: target.Name, Loads: newHistogram(), Saves: newHistogram()},
 	}
-	for i := range opts.IDs {
-		// Targets may share a backend: the number of the target keeps them apart.
-		s.entities = append(s.entities, &entity{id: fmt.Sprintf("snapstack-bench-%d-%d", number+1, i), number: i})
+	for i := range s.entities {
+		s.entities[i].Store(s.newEntity())
 	}
 	for i := range opts.Concurrency {
-		random := rand.New(rand.NewPCG(opts.Seed, uint64(i)))
-		s.workers = append(s.workers, &worker{rand: random, zipf: rand.NewZipf(random, skew, 1, uint64(opts.IDs-1))})
+		s.workers = append(s.workers, newWorker(opts, i))
 	}
 	return s
+}
+
+// newEntity returns an entity that nothing was saved of.
+func (s *subject) newEntity() *entity {
+	n := s.born.Add(1) - 1
+	// Targets may share a backend: the number of the target keeps them apart.
+	return &entity{id: fmt.Sprintf("snapstack-bench-%d-%d", s.number, n), number: int(n)}
 }
 
 // open opens the store and saves the first snapshot of every entity.
@@ -62,6 +78,7 @@ func (s *subject) open(ctx context.Context) {
 	if ctx.Err() != nil {
 		return
 	}
+	before := heapNow()
 	opened, err := s.target.Open(ctx)
 	if err == nil && opened == nil {
 		err = store.Wrap(store.OpOpen, "", 0, fmt.Errorf("workload: %w store: nil", store.ErrInvalid))
@@ -71,20 +88,23 @@ func (s *subject) open(ctx context.Context) {
 		return
 	}
 	s.store = opened
+	s.probes = probesOf(opened)
 	err = s.each(ctx, func(ctx context.Context, e *entity) error {
 		// What an earlier run left, having been killed, has higher numbers than this
 		// one begins with.
 		if err := s.store.Delete(ctx, e.id, math.MaxUint64); err != nil {
 			return err
 		}
-		return s.save(ctx, e)
+		_, _, err := s.save(ctx, e)
+		return err
 	})
 	if err != nil {
 		s.fail(ctx, err)
 		return
 	}
 	s.seeded = true
-	s.before = usageOf(s.store) // should ctx end before the warm-up has
+	s.owned = heapNow() - before
+	s.before = s.usage() // should ctx end before the warm-up has
 }
 
 // fail notes why the store can't be measured.
@@ -94,21 +114,86 @@ func (s *subject) fail(ctx context.Context, err error) {
 	}
 }
 
+// usage returns what the layers have counted.
+func (s *subject) usage() usage {
+	var u usage
+	for _, p := range s.probes {
+		u.layers = append(u.layers, p.read())
+	}
+	if o, ok := store.As[*objectstore.Store](s.store); ok {
+		u.requests = o.Stats()
+	}
+	return u
+}
+
 // round measures the store for a while.
 func (s *subject) round(ctx context.Context, recorders []*recorder, length time.Duration) {
+	if s.opts.Scenario == Recovery {
+		s.coolDown()
+	}
+	// Else a store would pay for the garbage of the one before it.
+	heap := heapNow()
+	before := resourcesNow()
+	watch := watchHeap()
 	begin := time.Now()
+	binLength := max(length/20, time.Millisecond)
+	turn := &turn{begin: begin, until: begin.Add(length), rate: s.opts.Rate}
 	var wg sync.WaitGroup
 	for i, w := range s.workers {
-		wg.Go(func() { s.work(ctx, w, recorders[i], begin.Add(length)) })
+		recorders[i].start(begin, binLength)
+		wg.Go(func() { s.work(ctx, w, recorders[i], turn) })
 	}
 	wg.Wait()
 	elapsed := time.Since(begin)
+	most := watch.end()
+	after := resourcesNow()
+
 	operations := -s.operations()
+	round := len(s.result.Rounds) + 1
+	var bins []int64
 	for _, r := range recorders {
-		r.moveTo(&s.result)
+		s.result.Loads.Merge(r.loads) // drops nothing: the ranges are the same
+		s.result.Saves.Merge(r.saves)
+		s.loadBytes += r.loadBytes
+		s.saveBytes += r.saveBytes
+		for i, n := range r.bins {
+			if i == len(bins) {
+				bins = append(bins, 0)
+			}
+			bins[i] += n
+		}
+	}
+	for i, n := range bins {
+		bin := Bin{Round: round, Length: min(binLength, elapsed-time.Duration(i)*binLength), Operations: n}
+		if bin.Length <= 0 && i > 0 { // an operation that ended with the round
+			s.result.Timeline[len(s.result.Timeline)-1].Operations += n
+			continue
+		}
+		bin.End = s.result.Elapsed + time.Duration(i)*binLength + bin.Length
+		s.result.Timeline = append(s.result.Timeline, bin)
 	}
 	s.result.Elapsed += elapsed
-	s.result.Rounds = append(s.result.Rounds, Round{Elapsed: elapsed, Operations: operations + s.operations()})
+	s.result.CPU += after.cpu - before.cpu
+	s.result.Allocs += after.allocs - before.allocs
+	s.result.AllocBytes += after.allocBytes - before.allocBytes
+	s.result.PeakBytes = max(s.result.PeakBytes, s.owned+int64(most)-heap)
+	s.owned += heapNow() - heap
+	s.result.Rounds = append(s.result.Rounds, Round{Elapsed: elapsed, Operations: operations + s.operations(), CPU: after.cpu - before.cpu})
+}
+
+// heapNow returns the bytes that the heap holds, without garbage.
+func heapNow() int64 {
+	runtime.GC()
+	return int64(resourcesNow().objectBytes)
+}
+
+// coolDown empties the caches of the store, as a restart of the process would.
+func (s *subject) coolDown() {
+	for _, p := range s.probes {
+		if c, ok := p.store.(*cache.Cache); ok {
+			c.Purge()
+		}
+	}
 }
 
 // operations returns how many have succeeded while measuring.
@@ -118,61 +203,73 @@ func (s *subject) operations() int64 {
 
 // forget drops what was measured so far, but no error or bad read.
 func (s *subject) forget() {
-	s.before = usageOf(s.store)
-	s.result.Elapsed = 0
-	s.result.Rounds = nil
-	s.result.Loads.Reset()
-	s.result.Saves.Reset()
+	s.before = s.usage()
+	s.loadBytes, s.saveBytes = 0, 0
+	r := &s.result
+	r.Elapsed, r.Rounds, r.Timeline = 0, nil, nil
+	r.CPU, r.Allocs, r.AllocBytes, r.PeakBytes = 0, 0, 0, 0
+	r.Loads.Reset()
+	r.Saves.Reset()
 }
 
-func (s *subject) work(ctx context.Context, w *worker, r *recorder, until time.Time) {
-	for ctx.Err() == nil && time.Now().Before(until) {
-		e := s.entities[w.zipf.Uint64()]
-		if w.rand.Float64() < s.opts.Reads {
-			if took, ok := s.load(ctx, e); ok {
-				record(r.loads, took)
-			}
-			continue
-		}
-		begin := time.Now()
-		err := s.save(ctx, e)
-		took := time.Since(begin)
-		if err != nil {
-			s.failed(ctx, err)
-			continue
-		}
-		record(r.saves, took)
-	}
-}
-
-// load loads the latest snapshot of the entity and checks it. It returns how long
-// the load took, and false where that failed.
-func (s *subject) load(ctx context.Context, e *entity) (took time.Duration, ok bool) {
+// load loads the latest snapshot of the entity and checks it. It returns when the load
+// began and ended and the bytes it gave, and false where it failed.
+func (s *subject) load(ctx context.Context, e *entity) (begin, end time.Time, bytes int, ok bool) {
 	acknowledged := e.acknowledged.Load()
-	begin := time.Now()
+	begin = time.Now()
 	snap, err := s.store.LoadLatest(ctx, e.id)
-	took = time.Since(begin)
+	end = time.Now()
 	attempted := e.attempted.Load()
 	found := !errors.Is(err, store.ErrNotFound)
 	if err != nil && found {
 		s.failed(ctx, err)
-		return 0, false
+		return begin, end, 0, false
 	}
-	if bad := e.check(s.opts.States, snap, found, acknowledged, attempted); bad != nil {
+	if bad := e.check(s.source, snap, found, acknowledged, attempted); bad != nil {
 		s.bad(bad)
 	}
-	return took, true
+	return begin, end, len(snap.State), true
 }
 
-// save saves the next snapshot of the entity. After an error it may be stored or
-// not, which the check allows: the number stays attempted.
-func (s *subject) save(ctx context.Context, e *entity) error {
+// save saves the next snapshot of the entity, and returns how long that took and its
+// bytes. After an error it may be stored or not, which the check allows: the number stays
+// attempted.
+func (s *subject) save(ctx context.Context, e *entity) (took time.Duration, bytes int, err error) {
 	nr := e.attempted.Add(1)
-	err := s.store.Save(ctx, store.Snapshot{PersistenceID: e.id, SequenceNr: nr, State: e.state(s.opts.States, nr)})
+	s.source.use(e, nr, func(state []byte) {
+		bytes = len(state)
+		begin := time.Now()
+		err = s.store.Save(ctx, store.Snapshot{PersistenceID: e.id, SequenceNr: nr, State: state})
+		took = time.Since(begin)
+	})
 	if err == nil {
 		e.acknowledge(nr)
 	}
-	return err
+	return took, bytes, err
+}
+
+// remove deletes an entity for good, and checks that nothing is left.
+func (s *subject) remove(ctx context.Context, e *entity) {
+	e.leaving.Store(true)
+	e.gone.Lock()
+	defer e.gone.Unlock()
+	e.deleted = true
+	if err := s.store.Delete(ctx, e.id, math.MaxUint64); err != nil {
+		s.failed(ctx, err)
+		s.mu.Lock()
+		s.left = append(s.left, e)
+		s.mu.Unlock()
+		return
+	}
+	snap, err := s.store.LoadLatest(ctx, e.id)
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+	case err != nil:
+		s.failed(ctx, err)
+	default:
+		s.bad(&BadRead{PersistenceID: e.id, Acknowledged: e.acknowledged.Load(), Attempted: e.attempted.Load(), SequenceNr: snap.SequenceNr, Stale: true,
+			Problem: fmt.Sprintf("gave number %d, but everything was deleted before the load began", snap.SequenceNr)})
+	}
 }
 
 // finish reads every entity once more, looks at what is stored, deletes it, and
@@ -183,7 +280,12 @@ func (s *subject) finish(ctx context.Context) {
 	}
 	var errs []error
 	if s.seeded {
-		s.result.Backend, s.result.Cache = usageOf(s.store).since(s.before)
+		total := LayerUse{Loads: s.result.Loads.TotalCount(), Saves: s.result.Saves.TotalCount(), LoadBytes: s.loadBytes, SaveBytes: s.saveBytes}
+		s.result.Layers = layersSince(s.probes, s.before.layers, total)
+		if o, ok := store.As[*objectstore.Store](s.store); ok {
+			now, before := o.Stats(), s.before.requests
+			s.result.Requests = &objectstore.Stats{Lists: now.Lists - before.Lists, Gets: now.Gets - before.Gets, Puts: now.Puts - before.Puts, Deletes: now.Deletes - before.Deletes}
+		}
 		err := s.each(ctx, func(ctx context.Context, e *entity) error {
 			s.load(ctx, e)
 			return ctx.Err()
@@ -209,7 +311,7 @@ func (s *subject) measureStored(ctx context.Context) error {
 				return err
 			}
 			stored.Add(info.StoredBytes)
-			given.Add(int64(len(e.state(s.opts.States, info.SequenceNr))))
+			given.Add(int64(s.source.size(e, info.SequenceNr)))
 		}
 		return nil
 	})
@@ -225,9 +327,13 @@ func (s *subject) measureStored(ctx context.Context) error {
 // each calls visit with every entity, Concurrency of them at a time, until one
 // fails.
 func (s *subject) each(ctx context.Context, visit func(context.Context, *entity) error) error {
+	all := slices.Clone(s.left) // what could not be deleted is there as well
+	for i := range s.entities {
+		all = append(all, s.entities[i].Load())
+	}
 	group, groupCtx := errgroup.WithContext(ctx)
 	group.SetLimit(s.opts.Concurrency)
-	for _, e := range s.entities {
+	for _, e := range all {
 		if groupCtx.Err() != nil {
 			break // a visit failed, or ctx ended
 		}

@@ -40,11 +40,13 @@ func TestRunMeasuresAndLeavesNothing(t *testing.T) {
 	if closed != 1 {
 		t.Errorf("the store was closed %d times", closed)
 	}
-	if r.Backend == nil || r.Backend.LoadLatests != r.Loads.TotalCount() || r.Backend.Saves != r.Saves.TotalCount() || r.Backend.Deletes != 0 {
-		t.Errorf("the counter saw %+v; want the %d loads and %d saves that were measured", r.Backend, r.Loads.TotalCount(), r.Saves.TotalCount())
+	if len(r.Layers) != 2 || r.Layers[0].Name != "*workload_test.stub" || r.Layers[1].Name != "memory" {
+		t.Fatalf("layers %+v; want the stub and memory", r.Layers)
 	}
-	if r.Cache != nil {
-		t.Errorf("cache %+v; want none", r.Cache)
+	for _, layer := range r.Layers {
+		if layer.Loads != r.Loads.TotalCount() || layer.Saves != r.Saves.TotalCount() || layer.Hits != nil || layer.Shared != nil {
+			t.Errorf("layer %+v; want the %d loads and %d saves that were measured", layer, r.Loads.TotalCount(), r.Saves.TotalCount())
+		}
 	}
 	// The counter was there from the first, so that it knows of every byte saved.
 	all := counter.Counts().SavedBytes
@@ -64,8 +66,15 @@ func TestCacheUse(t *testing.T) {
 	opts.Reads = 0.9
 	r := run(t, t.Context(), opts, target("cached", &stub{inner: c}))[0]
 	wantClean(t, r)
-	if r.Cache == nil || r.Cache.Hits == 0 || r.Cache.Hits+r.Cache.Misses != r.Loads.TotalCount() || r.Backend == nil || r.Cache.Misses < r.Backend.Loads() {
-		t.Errorf("cache %+v, backend %+v; want the %d loads to be hits or misses, and no more loads of the backend than misses", r.Cache, r.Backend, r.Loads.TotalCount())
+	if len(r.Layers) != 3 || r.Layers[1].Name != "cache" || r.Layers[2].Name != "memory" {
+		t.Fatalf("layers %+v; want a stub, a cache and memory", r.Layers)
+	}
+	over, under := r.Layers[1], r.Layers[2]
+	if over.Loads != r.Loads.TotalCount() || *over.Hits == 0 || under.Loads == 0 || under.Loads > over.Loads-*over.Hits {
+		t.Errorf("layers %+v of %d loads; want each of them to be a hit or to go on, unless another one was under way", r.Layers, r.Loads.TotalCount())
+	}
+	if *over.HeldBytes == 0 || *over.LimitBytes != 64<<20 || under.LoadBytes == 0 || under.SaveBytes != over.SaveBytes {
+		t.Errorf("layers %+v; want bytes", r.Layers)
 	}
 	if all := c.Stats().Hits + c.Stats().Misses; all <= r.Loads.TotalCount() {
 		t.Errorf("the cache saw %d loads, all of them measured; want some before and after", all)
@@ -75,8 +84,8 @@ func TestCacheUse(t *testing.T) {
 func TestStoredIsNilWhereNothingLists(t *testing.T) {
 	r := run(t, t.Context(), quick, target("opaque", opaque{newMemory(t)}))[0]
 	wantClean(t, r)
-	if r.Stored != nil || r.Backend != nil {
-		t.Errorf("stored %+v, backend %+v; want neither", r.Stored, r.Backend)
+	if r.Stored != nil {
+		t.Errorf("stored %+v; want nothing", r.Stored)
 	}
 }
 

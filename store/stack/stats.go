@@ -74,7 +74,7 @@ func statsOf(s store.SnapshotStore) LayerStats {
 	case *sqlite.Store:
 		return LayerStats{Layer: "sqlite", Stats: s.Stats()}
 	case *objectstore.Store:
-		return LayerStats{Layer: "objectstore"}
+		return LayerStats{Layer: "objectstore", Stats: s.Stats()}
 	}
 	return LayerStats{Layer: fmt.Sprintf("%T", s)}
 }
