@@ -1,0 +1,77 @@
+package report
+
+import (
+	"fmt"
+	"math"
+)
+
+// A scale maps values to the way across a plot, 0 to 1.
+type scale struct {
+	from, to    float64
+	logarithmic bool
+}
+
+// logarithmicFrom is the ratio of the largest to the smallest value from which on a scale
+// is logarithmic: below it, a linear one keeps the small ones apart.
+const logarithmicFrom = 8
+
+// newScale returns a scale for positive values with some room around them; where they are
+// few and close to each other it begins at 0.
+func newScale(values []float64) scale {
+	least, most := math.Inf(1), 0.0
+	for _, v := range values {
+		least, most = min(least, v), max(most, v)
+	}
+	if most/least >= logarithmicFrom {
+		return scale{from: least / 1.5, to: most * 1.5, logarithmic: true}
+	}
+	return scale{from: 0, to: most * 1.15}
+}
+
+func (s scale) at(v float64) float64 {
+	if s.logarithmic {
+		return math.Log(v/s.from) / math.Log(s.to/s.from)
+	}
+	return (v - s.from) / (s.to - s.from)
+}
+
+// ticks returns round values on the scale, about four.
+func (s scale) ticks(base float64) []float64 {
+	var ticks []float64
+	if s.logarithmic {
+		for _, factor := range []float64{base, math.Sqrt(base), 2, math.Sqrt2} {
+			ticks = nil
+			for v := math.Pow(factor, math.Ceil(math.Log(s.from)/math.Log(factor)-1e-9)); v <= s.to; v *= factor {
+				ticks = append(ticks, v)
+			}
+			if len(ticks) >= 3 {
+				break
+			}
+		}
+		for len(ticks) > 6 {
+			var fewer []float64
+			for i := 0; i < len(ticks); i += 2 {
+				fewer = append(fewer, ticks[i])
+			}
+			ticks = fewer
+		}
+		return ticks
+	}
+	step := math.Pow(base, math.Floor(math.Log(s.to-s.from)/math.Log(base)))
+	for (s.to-s.from)/step < 3 {
+		step /= 2
+	}
+	for (s.to-s.from)/step > 6 {
+		step *= 2
+	}
+	for i := 0; ; i++ {
+		v := s.from + float64(i)*step
+		if v > s.to {
+			return ticks
+		}
+		ticks = append(ticks, v)
+	}
+}
+
+// across writes a part of the width of an SVG.
+func across(part float64) string { return fmt.Sprintf("%.2f%%", 100*part) }
