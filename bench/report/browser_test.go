@@ -135,6 +135,13 @@ func check(t *testing.T, p tab, view string, plots int, marks map[string]int) {
 	if over := evaluate[int](p, "document.documentElement.scrollWidth - innerWidth"); over > 0 {
 		t.Errorf("%s: the page is %d pixels wider than the window", view, over)
 	}
+	// The axis of the ratios stands on the same scale as their rows.
+	if off := evaluate[float64](p, `Math.max(0, ...[...document.querySelectorAll(".ratios .one")].map(line => {
+		const tick = [...document.querySelectorAll(".ratio.axis text")].find(text => text.textContent === "1").getBoundingClientRect();
+		return Math.abs(line.getBoundingClientRect().left - (tick.left + tick.right) / 2);
+	}))`); off > 2 {
+		t.Errorf("%s: the axis of the ratios is %v pixels off", view, off)
+	}
 	for _, complaint := range p.complaints() {
 		t.Errorf("%s: %s", view, complaint)
 	}

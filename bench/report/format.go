@@ -46,10 +46,16 @@ func share(part, all float64) string {
 	return strconv.FormatFloat(percent, 'f', 1, 64) + " %"
 }
 
+// plain returns a share for prose, as "90 %".
+func plain(share float64) string { return amount(100*share) + " %" }
+
 // duration returns seconds with three digits, as "12.3 ms".
 func duration(seconds float64) string {
 	if !finite(seconds) || seconds < 0 {
 		return none
+	}
+	if seconds == 0 {
+		return "0 s"
 	}
 	for _, unit := range []struct {
 		name    string

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"html/template"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -44,6 +45,9 @@ type page struct {
 	Layers     table
 	Requests   table
 }
+
+// units are numbers with a unit, which a line should not part.
+var units = regexp.MustCompile(`(\d) (%|(?:ns|µs|ms|s|B|KiB|MiB|GiB)\b)`)
 
 // A fact is one line of what was asked for.
 type fact struct{ Name, Value string }
@@ -106,6 +110,9 @@ func newPage(r run.Run, old *run.Run) (page, error) {
 	}
 	const opening = 2 // of the sections: what is wrong, and who won
 	for _, section := range advice.Sections(r) {
+		for i, sentence := range section.Sentences {
+			section.Sentences[i] = units.ReplaceAllString(sentence, "$1\u00a0$2")
+		}
 		if section.Warning || len(p.Summary) < opening && len(p.Advice) == 0 && !slices.ContainsFunc(p.Summary, func(s advice.Section) bool { return !s.Warning }) {
 			p.Summary = append(p.Summary, section)
 		} else {
@@ -148,7 +155,7 @@ func ran(r run.Run) string {
 	if w.Meaning != "" {
 		parts = append(parts, strings.TrimSuffix(w.Meaning, "."))
 	}
-	parts = append(parts, fmt.Sprintf("%s entities, %s loads, %s operations at a time", count(int64(w.IDs)), share(w.Reads, 1), count(int64(w.Concurrency))))
+	parts = append(parts, fmt.Sprintf("%s entities, %s loads, %s operations at a time", count(int64(w.IDs)), plain(w.Reads), count(int64(w.Concurrency))))
 	if w.Rate > 0 {
 		parts = append(parts, fmt.Sprintf("%s operations a second, their latency counted from when they were due", amount(w.Rate)))
 	}
@@ -172,7 +179,7 @@ func facts(r run.Run) []fact {
 		{"Machine", fmt.Sprintf("%s on %s/%s, %d CPUs", m.Go, m.OS, m.Arch, m.CPUs)},
 		{"Took", duration(r.Seconds) + " in all"},
 		{"States", fmt.Sprintf("%s, %s, of %s to %s, %s together", count(int64(w.States.Count)), kind, size(w.States.MinBytes), size(w.States.MaxBytes), size(w.States.Bytes))},
-		{"Change", share(w.Change, 1) + " of a state from one to the next"},
+		{"Change", plain(w.Change) + " of a state from one to the next"},
 		{"Warm-up", duration(w.WarmupSeconds) + " each"},
 		{"Seed", fmt.Sprint(w.Seed)},
 	}

@@ -79,14 +79,16 @@ func newPicture(s run.Stack, name stackName) *picture {
 	return p
 }
 
-// taken is the path of a flow that comes down at y, from left on, turns right and leaves.
+// taken is the path of a flow that comes down at y, from left on, turns right and leaves
+// as an arrow beside the text.
 func taken(left, width, y float64) string {
+	const bend = 6 // radius of the inner edge
 	x := flowLeft + left
-	bottom := y + 8 + flowWidth // of the turn, the same for all
-	return fmt.Sprintf("M%.2f %.2f H%.2f C%.2f %.2f %.2f %.2f %d %.2f V%.2f C%.2f %.2f %.2f %.2f %.2f %.2f Z",
-		x, y, x+width,
-		x+width, bottom-width, x+width, bottom-width, exitRight, bottom-width, bottom,
-		x+width/2, bottom, x, bottom-width/4, x, y)
+	bottom := max(y+width+bend, min(y+66, y+49+width/2)) // 49: the middle of the line that tells the share
+	tip := min(9, width/2+1)
+	return fmt.Sprintf("M%.2f %.2f H%.2f V%.2f A%d %d 0 0 0 %.2f %.2f H%.2f L%d %.2f L%.2f %.2f H%.2f A%.2f %.2f 0 0 1 %.2f %.2f Z",
+		x, y, x+width, bottom-width-bend, bend, bend, x+width+bend, bottom-width, exitRight-tip,
+		exitRight, bottom-width/2, exitRight-tip, bottom, x+width+bend, width+bend, width+bend, x, bottom-width-bend)
 }
 
 func answered(l run.Layer, next int64, backend bool) string {

@@ -29,7 +29,7 @@
 
   // steps are the percentiles that a latency plot is marked with.
   function steps(most) {
-    const at = [0, Math.log10(2)];
+    const at = [Math.log10(2)];
     for (let x = 1; x <= most + 1e-9; x++) {
       at.push(x);
     }

@@ -46,14 +46,6 @@ func newRatioPlot(r run.Run, stacks []stackName) *ratioPlot {
 	for _, v := range axis.ticks(10) {
 		p.Ticks = append(p.Ticks, tick{amount(v), across(axis.at(v))})
 	}
-	if len(p.Ticks) < 3 || most/least < 30 {
-		p.Ticks = nil
-		for _, v := range []float64{.1, .2, .5, 1, 2, 5, 10, 20} {
-			if v > axis.from && v < axis.to {
-				p.Ticks = append(p.Ticks, tick{amount(v), across(axis.at(v))})
-			}
-		}
-	}
 	for i, s := range r.Stacks {
 		row := ratioRow{Stack: stacks[i], First: i == 0}
 		if x, spread, ok := ratioOf(s); ok {

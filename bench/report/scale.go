@@ -39,23 +39,7 @@ func (s scale) at(v float64) float64 {
 func (s scale) ticks(base float64) []float64 {
 	var ticks []float64
 	if s.logarithmic {
-		for _, factor := range []float64{base, math.Sqrt(base), 2, math.Sqrt2} {
-			ticks = nil
-			for v := math.Pow(factor, math.Ceil(math.Log(s.from)/math.Log(factor)-1e-9)); v <= s.to; v *= factor {
-				ticks = append(ticks, v)
-			}
-			if len(ticks) >= 3 {
-				break
-			}
-		}
-		for len(ticks) > 6 {
-			var fewer []float64
-			for i := 0; i < len(ticks); i += 2 {
-				fewer = append(fewer, ticks[i])
-			}
-			ticks = fewer
-		}
-		return ticks
+		return s.logarithmicTicks(base)
 	}
 	step := math.Pow(base, math.Floor(math.Log(s.to-s.from)/math.Log(base)))
 	for (s.to-s.from)/step < 3 {
@@ -71,6 +55,31 @@ func (s scale) ticks(base float64) []float64 {
 		}
 		ticks = append(ticks, v)
 	}
+}
+
+// logarithmicTicks are powers of the base, with 1, 2 and 5 times those of ten where the
+// scale is short; of too many every other one stays.
+func (s scale) logarithmicTicks(base float64) []float64 {
+	steps := []float64{1}
+	if base == 10 && s.to/s.from < 1000 {
+		steps = []float64{1, 2, 5}
+	}
+	var ticks []float64
+	for power := math.Floor(math.Log(s.from) / math.Log(base)); math.Pow(base, power) <= s.to; power++ {
+		for _, step := range steps {
+			if v := step * math.Pow(base, power); v >= s.from && v <= s.to {
+				ticks = append(ticks, v)
+			}
+		}
+	}
+	for len(ticks) > 6 {
+		var fewer []float64
+		for i := 0; i < len(ticks); i += 2 {
+			fewer = append(fewer, ticks[i])
+		}
+		ticks = fewer
+	}
+	return ticks
 }
 
 // across writes a part of the width of an SVG.
