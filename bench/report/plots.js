@@ -36,6 +36,20 @@
     return at;
   }
 
+  // apart returns the labels of the percentiles, without those that the one before leaves
+  // no room for.
+  function apart(u, xs) {
+    let end = -Infinity;
+    return xs.map(x => {
+      const text = percentile(x), half = text.length * 3.6, at = u.valToPos(x, "x");
+      if (at - half < end + 4) {
+        return "";
+      }
+      end = at + half;
+      return text;
+    });
+  }
+
   function axis(more) {
     const color = css("--soft");
     return Object.assign({
@@ -170,7 +184,7 @@
           ? { x: { time: false, range: [0, most] }, y: { distr: 3 } }
           : { x: { time: false, range: [0, data.rounds.length ? data.rounds[data.rounds.length - 1].to : most] }, y: { range: (_, __, max) => [0, max * 1.15] } },
         axes: latency
-          ? [axis({ splits: () => steps(most), values: (_, xs) => xs.map(percentile), space: 30 }), axis({ size: 66, values: (_, ys) => ys.map(y => y === null || y === undefined ? "" : duration(y)) })]
+          ? [axis({ splits: () => steps(most), values: apart }), axis({ size: 66, values: (_, ys) => ys.map(y => y === null || y === undefined ? "" : duration(y)) })]
           : [axis({ values: (_, xs) => xs.map(x => digits(x) + " s") }), axis({ size: 66, values: (_, ys) => ys.map(rate) })],
         series: [{}].concat(curves.map((curve, i) => {
           const style = data.styles[curve.stack];

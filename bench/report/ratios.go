@@ -2,6 +2,7 @@ package report
 
 import (
 	"math"
+	"strings"
 
 	"github.com/snapstack/snapstack/bench/run"
 )
@@ -27,6 +28,7 @@ type ratioRow struct {
 	Within        bool   // within the spread: no difference
 	At, From, To  string // across
 	Label, Spread string
+	Bad           string // what makes the figure worthless; "" for nothing
 }
 
 func newRatioPlot(r run.Run, stacks []stackName) *ratioPlot {
@@ -53,6 +55,7 @@ func newRatioPlot(r run.Run, stacks []stackName) *ratioPlot {
 			row.Within = math.Abs(x-1) <= spread
 			row.At, row.From, row.To = across(axis.at(x)), across(axis.at(lowEnd(x, spread))), across(axis.at(x+spread))
 			row.Label, row.Spread = ratio(x), ratio(spread)
+			row.Bad = bad(s)
 		}
 		p.Rows = append(p.Rows, row)
 	}
@@ -61,6 +64,20 @@ func newRatioPlot(r run.Run, stacks []stackName) *ratioPlot {
 
 // lowEnd is the low end of a spread, which on a logarithmic scale can't reach 0.
 func lowEnd(ratio, spread float64) float64 { return max(ratio-spread, ratio/10) }
+
+// bad says what was wrong with the answers of a stack: a wrong one is fast for nothing.
+func bad(s run.Stack) string {
+	var said []string
+	for _, c := range []struct {
+		n    int64
+		what string
+	}{{s.Stale, "stale"}, {s.Wrong, "wrong"}, {s.Errors, "failed"}} {
+		if c.n > 0 {
+			said = append(said, count(c.n)+" "+c.what)
+		}
+	}
+	return strings.Join(said, ", ")
+}
 
 func ratioOf(s run.Stack) (ratio, spread float64, ok bool) {
 	if s.Ratio == nil || s.Spread == nil || !finite(*s.Ratio) || !finite(*s.Spread) || *s.Ratio <= 0 || *s.Spread < 0 {
