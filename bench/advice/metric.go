@@ -19,6 +19,9 @@ const (
 	sizeNoise = 0.02
 	// memoryNoise is the margin of peak memory, which depends on when garbage is collected.
 	memoryNoise = 0.15
+	// leastDifference is the margin of what has a spread over the rounds: a few rounds may
+	// agree by chance, and nobody chooses a stack for less.
+	leastDifference = 0.01
 	// priceNoise is the margin of a price, which follows the hits of a cache.
 	priceNoise = 0.05
 )
@@ -105,7 +108,7 @@ func (m metric) ratio(a, b *run.Stack) (ratio float64, differs, ok bool) {
 		return ratio, math.Max(ratio, 1/ratio) > 1+noise, finite(ratio) && finite(noise)
 	}
 	ratio, spread, ok := overRounds(a, b, m.perRound)
-	return ratio, math.Abs(ratio-1) > spread, ok
+	return ratio, math.Abs(ratio-1) > max(spread, leastDifference), ok
 }
 
 // overRounds returns the median of what the rounds of b have over the same rounds of a, and
