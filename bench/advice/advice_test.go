@@ -3,6 +3,7 @@ package advice
 import (
 	"encoding/json"
 	"flag"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -345,5 +346,30 @@ func TestDifference(t *testing.T) {
 		if what != c.want || ok != (c.want != "") {
 			t.Errorf("difference of %q and %q gave %q, %v; want %q", c.a, c.b, what, ok, c.want)
 		}
+	}
+}
+
+// TestOddRuns has runs that no bench makes, which a program of the user's own may: nothing
+// is claimed of numbers that are none.
+func TestOddRuns(t *testing.T) {
+	odd := []float64{0, -1, math.NaN(), math.Inf(1), math.Inf(-1), math.MaxFloat64, math.SmallestNonzeroFloat64}
+	for _, x := range odd {
+		s := at(1000, "cache | zstd | sqlite")
+		s.OpsPerSecond, s.CPUSeconds, s.Ratio, s.Spread = x, x, &x, &x
+		s.Loads.P50, s.Loads.P99, s.Saves.P50, s.Saves.P99 = x, x, x, x
+		s.Rounds[0].OpsPerSecond, s.Rounds[1].CPUSeconds, s.Rounds[2].Seconds = x, x, x
+		s.Requests = &run.Requests{Dollars: x}
+		rates := at(1000, "cache | zstd | sqlite")
+		rates.Loads, rates.Saves, rates.Requests = s.Loads, s.Saves, s.Requests
+		for _, stacks := range [][]run.Stack{{s}, {s, at(1000, "sqlite")}, {at(1000, "sqlite"), s, s}, {at(1000, "sqlite"), rates, s}, {{}}, {{Text: "sqlite", OpsPerSecond: x}}} {
+			text := Text(run.Run{Stacks: stacks, Seconds: x, Workload: run.Workload{Rate: x, Change: x, IDs: 1}})
+			if text == "" || strings.Contains(text, "NaN") || strings.Contains(text, "Inf") || strings.Contains(text, "9,223,372") {
+				t.Errorf("of %v\n%s", x, text)
+			}
+		}
+	}
+	layers := []run.Layer{{Name: "cache"}, {Name: "zstd", Hits: new(int64(5))}, {}}
+	if text := Text(steady(layered(at(1000, "cache | zstd | sqlite"), layers...))); strings.Contains(text, "What the layers did") {
+		t.Errorf("layers that did nothing gave\n%s", text)
 	}
 }

@@ -99,13 +99,13 @@ var (
 func (m metric) ratio(a, b *run.Stack) (ratio float64, differs, ok bool) {
 	from, ok1 := m.value(a)
 	to, ok2 := m.value(b)
-	if !ok1 || !ok2 {
+	if !ok1 || !ok2 || !finite(from) || !finite(to) {
 		return 0, false, false
 	}
 	if m.perRound == nil {
 		ratio = to / from
 		noise := m.noise(a, b)
-		return ratio, math.Max(ratio, 1/ratio) > 1+noise, finite(ratio) && finite(noise)
+		return ratio, max(ratio, 1/ratio) > 1+noise, finite(ratio) && finite(1/ratio) && finite(noise)
 	}
 	ratio, spread, ok := overRounds(a, b, m.perRound)
 	return ratio, math.Abs(ratio-1) > max(spread, leastDifference), ok
@@ -116,7 +116,7 @@ func (m metric) ratio(a, b *run.Stack) (ratio float64, differs, ok bool) {
 func overRounds(a, b *run.Stack, value func(run.Round) float64) (median, spread float64, ok bool) {
 	var ratios []float64
 	for i := range min(len(a.Rounds), len(b.Rounds)) {
-		if ratio := value(b.Rounds[i]) / value(a.Rounds[i]); finite(ratio) && ratio > 0 {
+		if ratio := value(b.Rounds[i]) / value(a.Rounds[i]); finite(ratio) && finite(1/ratio) && ratio > 0 {
 			ratios = append(ratios, ratio)
 		}
 	}
@@ -146,7 +146,9 @@ func margin(share float64) func(a, b *run.Stack) float64 {
 	return func(_, _ *run.Stack) float64 { return share }
 }
 
-func p99(l run.Latency) (float64, bool) { return l.P99, l.Count >= leastForP99 && l.P99 > 0 }
+func p99(l run.Latency) (float64, bool) {
+	return l.P99, l.Count >= leastForP99 && l.P99 > 0 && finite(l.P99)
+}
 
 func finite(x float64) bool { return !math.IsNaN(x) && !math.IsInf(x, 0) }
 

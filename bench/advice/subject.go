@@ -40,7 +40,7 @@ func usable(all []subject) []subject {
 	return usable
 }
 
-func (s subject) measured() bool { return s.OpsPerSecond > 0 }
+func (s subject) measured() bool { return s.OpsPerSecond > 0 && finite(s.OpsPerSecond) }
 
 func (s subject) operations() int64 { return s.Loads.Count + s.Saves.Count }
 

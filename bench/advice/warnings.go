@@ -61,7 +61,7 @@ func warnings(r run.Run, all []subject) []string {
 		say("There was no stack to measure.")
 	}
 	for _, s := range measured {
-		if reached := s.OpsPerSecond; r.Workload.Rate > 0 && reached < missedRate*r.Workload.Rate {
+		if reached := s.OpsPerSecond; r.Workload.Rate > 0 && finite(r.Workload.Rate) && reached < missedRate*r.Workload.Rate {
 			say("%s did %s of the %s operations a second that were due: its latencies are those of a queue that grows.",
 				sentence(s.name()), count(reached), count(r.Workload.Rate))
 		}
@@ -80,7 +80,9 @@ func uncertainty(measured []subject) string {
 	for _, s := range measured {
 		seconds := 0.0
 		for _, round := range s.Rounds {
-			seconds += round.Seconds
+			if round.Seconds > 0 && finite(round.Seconds) {
+				seconds += round.Seconds
+			}
 		}
 		if seconds < shortSeconds || s.operations() < shortOperations {
 			return fmt.Sprintf("The run was short: %s had %s operations in %s. Run longer (-duration) before deciding anything.",
@@ -95,7 +97,7 @@ func uncertainty(measured []subject) string {
 		if len(s.Rounds) < 2 {
 			return fmt.Sprintf("%s had one round, which tells nothing of the spread: no difference in speed is claimed (-rounds).", sentence(s.name()))
 		}
-		if s.Ratio == nil || s.Spread == nil {
+		if s.Ratio == nil || s.Spread == nil || !finite(*s.Ratio) || !finite(*s.Spread) {
 			continue
 		}
 		if *s.Ratio > 0 {

@@ -92,7 +92,7 @@ func contest(candidates []subject) []string {
 func alone(s subject) string {
 	var figures []string
 	for _, m := range metrics {
-		if _, ok := m.value(s.Stack); ok {
+		if value, ok := m.value(s.Stack); ok && finite(value) {
 			figures = append(figures, m.name+" "+m.of(s))
 		}
 	}

@@ -40,7 +40,12 @@ func digits(x float64) string {
 }
 
 // count returns a whole number, as "12,300".
-func count(x float64) string { return humanize.Comma(int64(math.Round(x))) }
+func count(x float64) string {
+	if math.Abs(x) >= 1e15 { // no count of anything here, and soon more than an int64 holds
+		return strconv.FormatFloat(x, 'g', 3, 64)
+	}
+	return humanize.Comma(int64(math.Round(x)))
+}
 
 // percent returns a share, as "12 %".
 func percent(share float64) string {
@@ -56,6 +61,9 @@ func percent(share float64) string {
 
 // duration returns seconds with three digits, as "12.3 ms".
 func duration(seconds float64) string {
+	if !finite(seconds) || seconds < 0 {
+		return "an unknown time"
+	}
 	for _, unit := range []struct {
 		name    string
 		seconds float64

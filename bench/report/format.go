@@ -19,6 +19,8 @@ func amount(x float64) string {
 	switch {
 	case !finite(x):
 		return none
+	case math.Abs(x) >= 1e15: // soon more than an int64 holds
+		return strconv.FormatFloat(x, 'g', 3, 64)
 	case math.Abs(x) >= 99.95:
 		return humanize.Comma(int64(math.Round(x)))
 	default:

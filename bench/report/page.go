@@ -44,6 +44,7 @@ type page struct {
 	NoPictures string
 	Layers     table
 	Requests   table
+	Storage    string // its price
 }
 
 // units are numbers with a unit, which a line should not part.
@@ -104,6 +105,7 @@ func newPage(r run.Run, old *run.Run) (page, error) {
 		Sizes:      sizeSection(r, names, before),
 		Layers:     layersTable(r, names),
 		Requests:   requestsTable(r, names, before),
+		Storage:    dollars(r.Prices.Storage),
 	}
 	if old != nil {
 		p.Old, p.Other = moment(old.Started), before.other
