@@ -185,6 +185,8 @@ func TestRules(t *testing.T) {
 			want: "Stacks 2 and 3 share the lead at throughput (3,000 operations a second, 3 times stack 1), load p99 (33.3 ms, 3 times lower than stack 1), save p99 (333 ms, 3 times lower than stack 1) and CPU per operation (333 µs, 3 times less than stack 1)."},
 		{name: "volatile", fires: steady(a, at(9000, "cache | objectstore(url=mem://)")), silent: steady(a, at(9000, `cache | objectstore(url="file://TEMP/4")`)),
 			want: "Stack 2 keeps its snapshots in memory and loses them with the process: it shows what is possible at most, 9,000 operations a second."},
+		{name: "two volatile", fires: steady(a, at(9000, "memory"), at(9900, "cache | memory")), silent: steady(a, at(9000, "memory")),
+			want: "Stacks 2 and 3 keep their snapshots in memory and lose them with the process: they show what is possible at most, 9,900 operations a second (stack 3)."},
 		{name: "all volatile", fires: steady(at(1000, "memory"), at(2000, "cache | memory")), silent: steady(a, at(2000, "cache | memory")),
 			want: "Stack 2 (cache | memory) won at throughput (2,000 operations a second, 2 times stack 1), load p99 (50 ms, 2 times lower than stack 1), save p99 (500 ms, 2 times lower than stack 1) and CPU per operation (500 µs, 2 times less than stack 1)."},
 		{name: "alone", fires: steady(a), silent: steady(a, b),

@@ -23,9 +23,15 @@ func winners(usable []subject) []string {
 	}
 
 	said := contest(candidates)
-	for _, s := range volatile {
+	switch len(volatile) {
+	case 0:
+	case 1:
 		said = append(said, fmt.Sprintf("%s keeps its snapshots in memory and loses them with the process: it shows what is possible at most, %s.",
-			sentence(s.name()), throughput.show(s.OpsPerSecond)))
+			sentence(names(volatile)), throughput.show(volatile[0].OpsPerSecond)))
+	default:
+		fastest := slices.MaxFunc(volatile, func(a, b subject) int { return cmp.Compare(a.OpsPerSecond, b.OpsPerSecond) })
+		said = append(said, fmt.Sprintf("%s keep their snapshots in memory and lose them with the process: they show what is possible at most, %s (%s).",
+			sentence(names(volatile)), throughput.show(fastest.OpsPerSecond), fastest.name()))
 	}
 	return said
 }

@@ -5,6 +5,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -127,6 +128,7 @@ func TestInChromium(t *testing.T) {
 			if c.plots > 0 {
 				hideFirst(t, p)
 			}
+			withoutScripts(t, p, c.plots)
 			p.call(p.session, "Page.close", nil, nil)
 		})
 	}
@@ -178,5 +180,26 @@ func hideFirst(t *testing.T, p tab) {
 	p.call(p.session, "Input.dispatchKeyEvent", map[string]any{"type": "keyUp", "key": " ", "code": "Space", "windowsVirtualKeyCode": 32}, nil)
 	if pressed := evaluate[string](p, `document.querySelector(".legend button").getAttribute("aria-pressed")`); pressed != "false" {
 		t.Errorf("after pressing the button its aria-pressed is %q", pressed)
+	}
+}
+
+// withoutScripts loads the page once more with scripts turned off: in place of each plot a
+// sentence says where the numbers are.
+func withoutScripts(t *testing.T, p tab, plots int) {
+	t.Helper()
+	location := evaluate[string](p, "location.href")
+	p.call(p.session, "Emulation.setScriptExecutionDisabled", map[string]any{"value": true}, nil)
+	p.navigate(location)
+	var snapshot struct {
+		Strings []string `json:"strings"`
+	}
+	p.call(p.session, "DOMSnapshot.captureSnapshot", map[string]any{"computedStyles": []string{}}, &snapshot)
+	const sentence = "The curves need scripts; the table has the numbers."
+	if told := slices.Contains(snapshot.Strings, sentence); told != (plots > 0) {
+		t.Errorf("without scripts %q: %v, want %v", sentence, told, plots > 0)
+	}
+	p.call(p.session, "Emulation.setScriptExecutionDisabled", map[string]any{"value": false}, nil)
+	for _, complaint := range p.complaints() {
+		t.Errorf("without scripts: %s", complaint)
 	}
 }
