@@ -240,7 +240,7 @@ func TestRules(t *testing.T) {
 
 		// What to try next. The working set of these runs is 100 entities of 100 KiB.
 		{name: "full cache", fires: steady(layered(b, cache(640, 3*mib, 3*mib))), silent: steady(layered(b, cache(970, 3*mib, 3*mib))),
-			want: "The cache of stack 1 is full: it holds 3.0 MiB, about 31 % of the working set of 9.8 MiB, and answers 64 % of its loads. Doubling it would hold 61 %: try cache(size=6.0MiB)."},
+			want: "The cache of stack 1 is full: it holds 3.0 MiB, about 31 % of the working set of 9.8 MiB, and answers 64 % of its loads. Doubling it would hold 61 %: try cache(size=6MiB)."},
 		{name: "full cache, swept", fires: steady(layered(b, cache(640, 10*mib, 10*mib))), silent: steady(sweptCaches()...),
 			want: "The cache of stack 1 is full at 10 MiB and answers 64 % of its loads: try cache(size=20MiB)."},
 		{name: "no cache", fires: steady(slow(a)), silent: steady(slow(a), b),

@@ -215,5 +215,5 @@ func meanState(r run.Run) float64 {
 	return float64(r.Workload.States.Bytes) / float64(r.Workload.States.Count)
 }
 
-// option writes a size as the text of a stack has it.
-func option(size string) string { return strings.ReplaceAll(size, " ", "") }
+// option writes a size as people write it in the text of a stack.
+func option(size string) string { return strings.NewReplacer(" ", "", ".0 ", "").Replace(size) }

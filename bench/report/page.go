@@ -30,7 +30,7 @@ type page struct {
 	Facts   []fact
 	Stacks  []stackName
 	Mishaps []mishap
-	Summary []advice.Section // what opens the page
+	Summary []advice.Section // what opens the page: what is wrong, and who won
 	Advice  []advice.Section // the rest
 
 	Ratios     *ratioPlot
@@ -110,17 +110,17 @@ func newPage(r run.Run, old *run.Run) (page, error) {
 	if old != nil {
 		p.Old, p.Other = moment(old.Started), before.other
 	}
-	const opening = 2 // of the sections: what is wrong, and who won
-	for _, section := range advice.Sections(r) {
+	sections := advice.Sections(r)
+	for _, section := range sections {
 		for i, sentence := range section.Sentences {
 			section.Sentences[i] = units.ReplaceAllString(sentence, "$1\u00a0$2")
 		}
-		if section.Warning || len(p.Summary) < opening && len(p.Advice) == 0 && !slices.ContainsFunc(p.Summary, func(s advice.Section) bool { return !s.Warning }) {
-			p.Summary = append(p.Summary, section)
-		} else {
-			p.Advice = append(p.Advice, section)
-		}
 	}
+	opening := slices.IndexFunc(sections, func(s advice.Section) bool { return !s.Warning }) + 1
+	if opening == 0 { // there are warnings alone
+		opening = len(sections)
+	}
+	p.Summary, p.Advice = sections[:opening], sections[opening:]
 	var without []string
 	for i, s := range r.Stacks {
 		if len(s.Problems) > 0 {

@@ -35,7 +35,8 @@ func sample(t *testing.T, name string) run.Run {
 
 var sampleNames = []string{"eight", "empty", "failed", "interrupted", "levels", "objectstore", "one", "sizes"}
 
-// TestSamples keeps testdata what the model says.
+// TestSamples reads the samples or, with -update, writes them. They come from a model of
+// stacks and are realistic, but nobody measured them.
 func TestSamples(t *testing.T) {
 	if !*update {
 		for _, name := range sampleNames {

@@ -32,7 +32,7 @@ type pair struct {
 	x, y, limit float64
 }
 
-func newScatterPlot(across_, up string, pairs []pair, yAxis *scale, xBase float64, xLabel, yLabel func(float64) string) *scatterPlot {
+func newScatterPlot(acrossName, upName string, pairs []pair, yAxis *scale, xBase float64, xLabel, yLabel func(float64) string) *scatterPlot {
 	var xs, ys []float64
 	for _, p := range pairs {
 		xs, ys = append(xs, p.x), append(ys, p.y)
@@ -45,7 +45,7 @@ func newScatterPlot(across_, up string, pairs []pair, yAxis *scale, xBase float6
 		y = *yAxis
 	}
 	down := func(v float64) float64 { return scatterHeight * (1 - y.at(v)) }
-	plot := &scatterPlot{Across: across_, Up: up, Height: scatterHeight}
+	plot := &scatterPlot{Across: acrossName, Up: upName, Height: scatterHeight}
 	for _, v := range x.ticks(xBase) {
 		plot.XTicks = append(plot.XTicks, tick{xLabel(v), across(x.at(v))})
 	}
