@@ -325,6 +325,24 @@ func sweptCaches() []run.Stack {
 	return stacks
 }
 
+// TestNoiseIsTheSameBothWays has rounds of a ratio that lie far above the median: seen from
+// the other stack they lie close together.
+func TestNoiseIsTheSameBothWays(t *testing.T) {
+	a, b := at(1000, "sqlite(path=a)"), at(2000, "memory")
+	for i, rate := range []float64{1200, 2000, 2000, 4900, 3000} {
+		b.Rounds[i].OpsPerSecond = rate
+		a.Rounds[i].OpsPerSecond = 1000
+	}
+	_, forth, _ := throughput.ratio(&a, &b)
+	_, back, _ := throughput.ratio(&b, &a)
+	if forth || back {
+		t.Errorf("the stacks differ: %v forth, %v back", forth, back)
+	}
+	if forth, back := timingNoise(&a, &b), timingNoise(&b, &a); forth != back {
+		t.Errorf("the noise is %v forth, %v back", forth, back)
+	}
+}
+
 // TestDifference tells in which respects two stacks are comparable.
 func TestDifference(t *testing.T) {
 	for _, c := range []struct{ a, b, want string }{

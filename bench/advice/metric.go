@@ -108,7 +108,12 @@ func (m metric) ratio(a, b *run.Stack) (ratio float64, differs, ok bool) {
 		return ratio, max(ratio, 1/ratio) > 1+noise, finite(ratio) && finite(1/ratio) && finite(noise)
 	}
 	ratio, spread, ok := overRounds(a, b, m.perRound)
-	return ratio, math.Abs(ratio-1) > max(spread, leastDifference), ok
+	// A spread that reaches 1 from above may not do so from below, where the same rounds
+	// lie closer together: what differs does both ways, or a would differ from b while b
+	// does not from a.
+	inverse, inverseSpread, ok2 := overRounds(b, a, m.perRound)
+	differs = math.Abs(ratio-1) > max(spread, leastDifference) && math.Abs(inverse-1) > max(inverseSpread, leastDifference)
+	return ratio, differs, ok && ok2
 }
 
 // overRounds returns the median of what the rounds of b have over the same rounds of a, and
@@ -136,10 +141,11 @@ func overRounds(a, b *run.Stack, value func(run.Round) float64) (median, spread 
 // differ.
 func timingNoise(a, b *run.Stack) float64 {
 	ratio, spread, ok := overRounds(a, b, throughput.perRound)
-	if !ok {
+	inverse, inverseSpread, ok2 := overRounds(b, a, throughput.perRound)
+	if !ok || !ok2 {
 		return math.Inf(1)
 	}
-	return max(tailNoise, spread/ratio)
+	return max(tailNoise, spread/ratio, inverseSpread/inverse)
 }
 
 func margin(share float64) func(a, b *run.Stack) float64 {

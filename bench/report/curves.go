@@ -31,7 +31,7 @@ type span struct {
 }
 
 func newCurves(r run.Run, names []stackName) curves {
-	c := curves{Loads: []curve{}, Saves: []curve{}, Throughput: []curve{}, Rounds: []span{}}
+	c := curves{Loads: []curve{}, Saves: []curve{}, Throughput: []curve{}, Rounds: roundSpans(r.Stacks)}
 	for i, s := range r.Stacks {
 		if one := latencyCurve(s.Loads); len(one.X) > 1 {
 			one.Stack, one.Name = i, names[i].Short
@@ -41,12 +41,9 @@ func newCurves(r run.Run, names []stackName) curves {
 			one.Stack, one.Name = i, names[i].Short
 			c.Saves = append(c.Saves, one)
 		}
-		if one := throughputCurve(s.Timeline); len(one.X) > 1 {
+		if one := throughputCurve(s.Timeline, c.Rounds); len(one.X) > 1 {
 			one.Stack, one.Name = i, names[i].Short
 			c.Throughput = append(c.Throughput, one)
-			if spans := roundSpans(s.Timeline); len(spans) > len(c.Rounds) {
-				c.Rounds = spans
-			}
 		}
 	}
 	return c
@@ -73,10 +70,22 @@ func latencyCurve(l run.Latency) curve {
 	return c
 }
 
-func throughputCurve(bins []run.Bin) curve {
+// throughputCurve has the rounds where spans say, so that those of all stacks lie above
+// each other however long each took.
+func throughputCurve(bins []run.Bin, spans []span) curve {
 	var c curve
+	starts := make(map[int]float64)
 	for _, b := range bins {
-		if x, y := b.Seconds-b.Length/2, float64(b.Operations)/b.Length; finite(x) && finite(y) && (len(c.X) == 0 || x > c.X[len(c.X)-1]) {
+		from := b.Seconds - b.Length
+		y := float64(b.Operations) / b.Length
+		if b.Round < 1 || b.Round > len(spans) || !finite(from) || !finite(y) || y < 0 {
+			continue
+		}
+		if _, found := starts[b.Round]; !found {
+			starts[b.Round] = from
+		}
+		x := spans[b.Round-1].From + from - starts[b.Round] + b.Length/2
+		if len(c.X) == 0 || x > c.X[len(c.X)-1] {
 			c.add(x, y)
 		}
 	}
@@ -93,19 +102,31 @@ func (c *curve) add(x, y float64) {
 	c.X, c.Y = append(c.X, x), append(c.Y, y)
 }
 
-func roundSpans(bins []run.Bin) []span {
-	var spans []span
-	round := 0
-	for _, b := range bins {
-		from := b.Seconds - b.Length
-		if !finite(from) || !finite(b.Seconds) {
-			continue
+// mostRounds is how many rounds are told apart; a run has a handful.
+const mostRounds = 1000
+
+// roundSpans returns the rounds one after the other, each as long as the stack took that
+// took longest.
+func roundSpans(stacks []run.Stack) []span {
+	var lengths []float64
+	for _, s := range stacks {
+		own := make(map[int]float64)
+		for _, b := range s.Timeline {
+			if b.Round < 1 || b.Round > mostRounds || !finite(b.Length) || b.Length <= 0 {
+				continue
+			}
+			own[b.Round] += b.Length
+			for len(lengths) < b.Round {
+				lengths = append(lengths, 0)
+			}
+			lengths[b.Round-1] = max(lengths[b.Round-1], own[b.Round])
 		}
-		if b.Round != round || len(spans) == 0 {
-			spans = append(spans, span{From: from})
-			round = b.Round
-		}
-		spans[len(spans)-1].To = b.Seconds
+	}
+	spans := make([]span, len(lengths))
+	end := 0.0
+	for i, length := range lengths {
+		spans[i] = span{From: end, To: end + length}
+		end += length
 	}
 	return spans
 }

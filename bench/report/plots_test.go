@@ -25,14 +25,24 @@ func TestLatencyCurve(t *testing.T) {
 	}
 }
 
+// TestThroughputCurve has a stack whose first round took longer than the other's: the second
+// ones begin together all the same.
 func TestThroughputCurve(t *testing.T) {
-	bins := []run.Bin{{Seconds: .5, Round: 1, Operations: 50, Length: .5}, {Seconds: 1, Round: 1, Operations: 60, Length: .5}, {Seconds: 1.5, Round: 2, Operations: 70, Length: .5}, {Seconds: 2, Round: 2, Length: 0}}
-	c := throughputCurve(bins)
-	if !slices.Equal(c.X, []float64{.25, .75, 1.25}) || !slices.Equal(c.Y, []float64{100, 120, 140}) {
-		t.Errorf("the curve is %v, %v", c.X, c.Y)
+	stacks := []run.Stack{
+		{Timeline: []run.Bin{{Seconds: .5, Round: 1, Operations: 50, Length: .5}, {Seconds: 1, Round: 1, Operations: 60, Length: .5}, {Seconds: 1.5, Round: 2, Operations: 70, Length: .5}, {Seconds: 2, Round: 2, Length: 0}}},
+		{Timeline: []run.Bin{{Seconds: 2, Round: 1, Operations: 50, Length: 2}, {Seconds: 2.5, Round: 2, Operations: 60, Length: .5}, {Seconds: 9, Round: 0, Length: 1}, {Seconds: 9, Round: 1 << 40, Length: 1}}},
 	}
-	if spans := roundSpans(bins); !slices.Equal(spans, []span{{0, 1}, {1, 2}}) {
+	spans := roundSpans(stacks)
+	if !slices.Equal(spans, []span{{0, 2}, {2, 2.5}}) {
 		t.Errorf("the rounds are %v", spans)
+	}
+	for i, want := range []curve{
+		{X: []float64{.25, .75, 2.25}, Y: []float64{100, 120, 140}},
+		{X: []float64{1, 2.25}, Y: []float64{25, 120}},
+	} {
+		if c := throughputCurve(stacks[i].Timeline, spans); !slices.Equal(c.X, want.X) || !slices.Equal(c.Y, want.Y) {
+			t.Errorf("curve %d is %v, %v; want %v, %v", i, c.X, c.Y, want.X, want.Y)
+		}
 	}
 }
 
@@ -77,6 +87,7 @@ func TestScaleTicks(t *testing.T) {
 		{scale{to: 104}, 10, []float64{0, 25, 50, 75, 100}},
 		{scale{to: 7 << 20}, 2, []float64{0, 2 << 20, 4 << 20, 6 << 20}},
 		{scale{from: .4, to: 12, logarithmic: true}, 10, []float64{.5, 1, 2, 5, 10}},
+		{scale{from: .07, to: 16, logarithmic: true}, 10, []float64{.1, .3, 1, 3, 10}},
 		{scale{from: 3, to: 3e6, logarithmic: true}, 10, []float64{10, 1e2, 1e3, 1e4, 1e5, 1e6}},
 		{scale{from: 3, to: 3e9, logarithmic: true}, 10, []float64{10, 1e3, 1e5, 1e7, 1e9}},
 		{scale{from: 1 << 20, to: 64 << 20, logarithmic: true}, 2, []float64{1 << 20, 4 << 20, 16 << 20, 64 << 20}},

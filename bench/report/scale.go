@@ -57,22 +57,30 @@ func (s scale) ticks(base float64) []float64 {
 	}
 }
 
-// logarithmicTicks are powers of the base, with 1, 2 and 5 times those of ten where the
-// scale is short; of too many every other one stays.
+// mostTicks is how many labels a plot on a phone has room for.
+const mostTicks = 6
+
+// logarithmicTicks are powers of the base, with 2 and 5 or with 3 times those of ten where
+// there is room; of too many every other one stays.
 func (s scale) logarithmicTicks(base float64) []float64 {
-	steps := []float64{1}
-	if base == 10 && s.to/s.from < 1000 {
-		steps = []float64{1, 2, 5}
-	}
 	var ticks []float64
-	for power := math.Floor(math.Log(s.from) / math.Log(base)); math.Pow(base, power) <= s.to; power++ {
-		for _, step := range steps {
-			if v := step * math.Pow(base, power); v >= s.from && v <= s.to {
-				ticks = append(ticks, v)
+	for _, steps := range [][]float64{{1, 2, 5}, {1, 3}, {1}} {
+		if base != 10 {
+			steps = []float64{1}
+		}
+		ticks = nil
+		for power := math.Floor(math.Log(s.from) / math.Log(base)); math.Pow(base, power) <= s.to; power++ {
+			for _, step := range steps {
+				if v := step * math.Pow(base, power); v >= s.from && v <= s.to {
+					ticks = append(ticks, v)
+				}
 			}
 		}
+		if len(ticks) <= mostTicks {
+			break
+		}
 	}
-	for len(ticks) > 6 {
+	for len(ticks) > mostTicks {
 		var fewer []float64
 		for i := 0; i < len(ticks); i += 2 {
 			fewer = append(fewer, ticks[i])

@@ -36,7 +36,7 @@ func throughputTable(r run.Run, names []stackName, before before) table {
 		if ok {
 			cpu = duration(perOperation)
 		}
-		if s.OpsPerSecond > 0 {
+		if s.Allocs > 0 {
 			allocs, allocated = amount(s.Allocs), size(int64(s.AllocBytes))
 		}
 		cells := []string{rate, against, spread, cpu, allocs, allocated, count(s.Stale), count(s.Wrong), count(s.Errors)}
