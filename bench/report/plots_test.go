@@ -1,6 +1,7 @@
 package report
 
 import (
+	"fmt"
 	"math"
 	"slices"
 	"strings"
@@ -145,5 +146,37 @@ func TestStackNames(t *testing.T) {
 		if got := short(text); got != want {
 			t.Errorf("short(%s) = %s, want %s", text, got, want)
 		}
+	}
+}
+
+// TestScatterLabels has points so close together that their labels give way: downwards, in
+// the order of the points.
+func TestScatterLabels(t *testing.T) {
+	plot := newScatterPlot("x", "y", []pair{
+		{stack: stackName{Number: 1}, x: 50, y: 100}, {stack: stackName{Number: 2}, x: 50, y: 101}, {stack: stackName{Number: 3}, x: 50, y: 102}, {stack: stackName{Number: 4}, x: 10, y: 101},
+	}, nil, 10, amount, amount)
+	var last float64
+	for i, want := range []int{3, 2, 4, 1} {
+		p := plot.Points[i]
+		if p.Stack.Number != want {
+			t.Fatalf("point %d is stack %d, want %d", i, p.Stack.Number, want)
+		}
+		var y, offset float64
+		if _, err := fmt.Sscan(p.Y, &y); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := fmt.Sscan(p.LabelY, &offset); err != nil {
+			t.Fatal(err)
+		}
+		if want == 4 {
+			if offset != 4 {
+				t.Errorf("the label of the point aside stands %v off", offset)
+			}
+			continue
+		}
+		if y+offset < last+14 {
+			t.Errorf("the label of stack %d stands at %v, the one above at %v", want, y+offset, last)
+		}
+		last = y + offset
 	}
 }

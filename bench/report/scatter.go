@@ -1,8 +1,10 @@
 package report
 
 import (
+	"cmp"
 	"fmt"
 	"math"
+	"slices"
 )
 
 // scatterHeight is the height of a scatter plot in pixels; its width is that of the page.
@@ -52,6 +54,9 @@ func newScatterPlot(acrossName, upName string, pairs []pair, yAxis *scale, xBase
 	for _, v := range y.ticks(10) {
 		plot.YTicks = append(plot.YTicks, tick{yLabel(v), fmt.Sprintf("%.1f", down(v))})
 	}
+	// From the top down, for labels that give way to one another to keep their order.
+	pairs = slices.Clone(pairs)
+	slices.SortStableFunc(pairs, func(a, b pair) int { return cmp.Compare(b.y, a.y) })
 	var labels [][2]float64 // where labels stand: across from 0 to 1, and down
 	for _, p := range pairs {
 		point := scatterPoint{Stack: p.stack, X: across(x.at(p.x)), Y: fmt.Sprintf("%.1f", down(p.y)), Left: x.at(p.x) > .85}
