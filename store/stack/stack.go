@@ -86,11 +86,22 @@ type Option struct {
 // Parse reads the text form and checks it: the names of layers and options, their
 // values, and that a backend stands last and nowhere else.
 func Parse(text string) (Spec, error) {
+	spec, err := Split(text)
+	if err != nil {
+		return nil, err
+	}
+	if err := spec.Check(); err != nil {
+		return nil, store.Wrap(store.OpOpen, "", 0, fmt.Errorf("stack: %w", err))
+	}
+	return spec, nil
+}
+
+// Split reads the text form without checking that its layers and options exist, and
+// reads no file that it names: it is for texts of stacks that are not to be opened here,
+// as of a run on another machine.
+func Split(text string) (Spec, error) {
 	p := parser{text: text}
 	spec, err := p.spec()
-	if err == nil {
-		err = spec.Check()
-	}
 	if err != nil {
 		// Without the text: somebody may have written a password into a URL.
 		return nil, store.Wrap(store.OpOpen, "", 0, fmt.Errorf("stack: %w", err))

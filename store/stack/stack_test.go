@@ -393,3 +393,17 @@ func (o *observed) Close() error {
 }
 
 func (o *observed) Unwrap() store.SnapshotStore { return o.inner }
+
+func TestSplitChecksNothingButTheForm(t *testing.T) {
+	const text = `delta(every=8) | zstd(dict=nowhere/states.dict) | objectstore(url="file://TEMP/4, old")`
+	spec, err := Split(text)
+	if err != nil || spec.String() != text {
+		t.Errorf("Split(%s) gave %s, %v", text, spec, err)
+	}
+	if _, err := Parse(text); !errors.Is(err, store.ErrInvalid) {
+		t.Errorf("Parse gave %v, want ErrInvalid", err)
+	}
+	if spec, err := Split("cache | zstd("); !errors.Is(err, store.ErrInvalid) || spec != nil {
+		t.Errorf("of half a text Split gave %v, %v", spec, err)
+	}
+}
