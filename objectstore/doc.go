@@ -15,7 +15,8 @@
 // its two lower-case hex digits: order-7 stays order-7, Order/7 becomes
 // _4frder_2f7. An escaped id of more than 200 bytes gives way to _h and the SHA-256
 // of the id in 64 lower-case hex digits. No two ids share an escape, also where
-// the case of letters is ignored, and no key is a path prefix of another.
+// the case of letters is ignored, and no key is a path prefix of another. A prefix is
+// used as it is, though: where case is ignored, two that differ in it alone are one.
 //
 // Keys under the prefix that are not of this form are not the store's: it neither
 // counts nor deletes them. A store whose prefix lies within that of another is
@@ -93,7 +94,7 @@
 //
 // Up to 110 loads at once it is latency that limits, and from there on the 5,500 reads,
 // of which a load is two. More at once make it slower and dearer: 256 of them on one
-// partition, each made anew as soon as it is refused, take 456 s and cost $7.93, for a
+// partition, each made anew as soon as it is refused, take 455 s and cost $7.92, for a
 // list is paid for whose get is refused. [store.NewLimit] keeps loads from that, by
 // default at 64; the client of package objectstore/s3 makes a refused request again
 // after a pause, and gives up after a few with an error that matches [ErrThrottled]. What
