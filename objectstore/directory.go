@@ -49,8 +49,9 @@ type DirectoryOptions struct {
 //
 // The names in a folder of nine or more are remembered, up to 100,000 in all, while its
 // modification time stays the same; they are read again after every change. The latest
-// of 5,000 objects is so found as fast as the only one, but the first time and after a
-// change.
+// of 5,000 objects is so found as fast as the only one, but for the first time and the
+// tenth of a second after a change: then some 3 ms are spent on reading 5,000 names,
+// where the only one takes 50 us. [Options] has a Keep to bound how many there are.
 //
 // The tag of an object is the modification time, which Put makes unique, and the
 // size. Where a file system keeps time in seconds, two bodies of the same size that
