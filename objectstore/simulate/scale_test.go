@@ -213,7 +213,7 @@ func TestScaleOfLoadsBeyondTheLimit(t *testing.T) {
 				}
 			}
 		}, bucket.Counts}.run(t)
-		wantSaid(t, "256 of them on one partition, each made anew as soon as it is refused, take %.0f s and cost $%.2f", 455.0, 7.92)
+		wantSaid(t, "256 of them on one partition, each made anew as soon as it is refused, take about %.0f s and cost about $%.2f", 455.0, 7.92)
 		near(t, "256 loads at once: seconds", 455, seconds, 3*exact)
 		near(t, "256 loads at once: dollars", 7.92, dollars, 3*exact)
 	})
