@@ -94,8 +94,8 @@
 //
 // Up to 110 loads at once it is latency that limits, and from there on the 5,500 reads,
 // of which a load is two. More at once make it slower and dearer: 256 of them on one
-// partition, each made anew as soon as it is refused, take about 455 s and cost about
-// $7.92, for a list is paid for whose get is refused. [store.NewLimit] keeps loads from
+// partition, each made anew as soon as it is refused, take about 600 s and cost about
+// $12, for a list is paid for whose get is refused. [store.NewLimit] keeps loads from
 // that, by default at 64; the client of package objectstore/s3 makes a refused request
 // again after a pause, and gives up after a few with an error that matches
 // [ErrThrottled]. What is loaded once needs no request again under package cache.
