@@ -9,6 +9,11 @@ import (
 // store.ErrNotFound: only a Store can say that there is no snapshot.
 var ErrNoObject = errors.New("no such object")
 
+// ErrThrottled is what an error of a Bucket matches where its service wants fewer requests
+// a second. A load that fails with it says nothing of what is stored, and a Save may be
+// repeated.
+var ErrThrottled = errors.New("throttled")
+
 // Bucket holds objects by key. A Store is all of its callers need; it is here for
 // those who bring a bucket of their own, whose test is one call of
 // buckettest.Run.

@@ -27,6 +27,18 @@ import (
 // seen with its time: what comes after that has a later one. The while is measured by
 // one clock, here; the file system may have another, as on a server.
 //
+// What this process puts or deletes itself is not entered into what is remembered, and
+// the names are read again after it as after any change. For no time tells whether that
+// was the only change:
+//
+//   - this process sees that the time is still T, that of the names remembered;
+//   - another one puts 6;
+//   - this one puts 7, at U, and would remember the names of T and 7 as those of U.
+//
+// Nobody here would find 6 as long as the folder stays at U. Only a lock between the
+// processes would keep the other one out, and one that is stopped, or on a machine that
+// is gone, would hold it against all.
+//
 // The zero value is empty.
 type folderIndexes struct {
 	mu      sync.Mutex
@@ -38,7 +50,7 @@ type folderIndex struct {
 	info    fs.FileInfo // of the folder, as it was before its names were read
 	seen    time.Time   // when it was first seen like that
 	settled bool        // whether entries may be relied on
-	entries []walkEntry // all of the folder, in byte order of keys, not described; nil unless settled
+	entries []walkEntry // all of the folder, in order, not described; nil unless settled
 }
 
 const (
@@ -90,10 +102,13 @@ func (x *folderIndexes) forget(folder string) {
 	}
 }
 
-// names returns all entries of the folder, in byte order of their keys, and what it
-// was like before. Nobody may write them. For a folder that does not exist, or ceases
-// to, both are nil: it has nothing in it, and had nothing at that moment.
-func (d *Directory) names(folder string) (before fs.FileInfo, entries []walkEntry, err error) {
+// names returns all entries of the folder, in order, and what it was like before. Nobody
+// may write them. For a folder that does not exist, or ceases to, both are nil: it has
+// nothing in it, and had nothing at that moment.
+//
+// With typed it asks for each name what it is, which takes six times as long. Without,
+// it fails with an error for which isAbsent holds if a name went that it had to ask for.
+func (d *Directory) names(folder string, typed bool) (before fs.FileInfo, entries []walkEntry, err error) {
 	f, err := d.openFolder(folder)
 	if f == nil || err != nil {
 		return nil, nil, err
@@ -106,21 +121,21 @@ func (d *Directory) names(folder string) (before fs.FileInfo, entries []walkEntr
 	}
 	seen := d.now()
 	index, known := d.indexes.get(folder, before)
-	if known && index.settled {
+	if known && index.settled && !typed {
 		return before, index.entries, nil
 	}
 	if known {
 		seen = index.seen
 	}
 	settled := d.now().Sub(seen) >= settledAfter(before.ModTime())
-	found, err := f.ReadDir(-1)
-	if isAbsent(err) { // another process removed it meanwhile
-		return nil, nil, nil
+	if typed {
+		entries, err = typedEntries(folder, f)
+	} else {
+		entries, err = d.untypedEntries(folder, f)
 	}
-	if err != nil {
+	if entries == nil || err != nil {
 		return nil, nil, err
 	}
-	entries = sortedEntries(folder, found)
 	index = folderIndex{info: before, seen: seen, settled: settled}
 	if settled {
 		index.entries = entries
@@ -142,11 +157,16 @@ func settledAfter(modified time.Time) time.Duration {
 	return fineSettled
 }
 
-// sortedEntries returns the entries for what was found in the folder, in byte order of
-// the keys that they stand for: not that of the names, since "a-" comes after "a" but
-// before "a/".
-func sortedEntries(folder string, found []fs.DirEntry) []walkEntry {
-	var entries []walkEntry
+// typedEntries reads the entries of the folder. They are nil if it went meanwhile.
+func typedEntries(folder string, f *os.File) ([]walkEntry, error) {
+	found, err := f.ReadDir(-1)
+	if isAbsent(err) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	entries := make([]walkEntry, 0, len(found))
 	for _, f := range found {
 		if !isSegment(f.Name()) {
 			continue
@@ -160,19 +180,55 @@ func sortedEntries(folder string, found []fs.DirEntry) []walkEntry {
 		}
 		entries = append(entries, walkEntry{key: key})
 	}
-	slices.SortFunc(entries, func(a, b walkEntry) int { return cmp.Compare(a.key, b.key) })
-	return entries
+	sortEntries(entries)
+	return entries, nil
 }
 
-// entriesAfter returns the sorted entries that stand for keys after the one given.
-func entriesAfter(entries []walkEntry, after string) []walkEntry {
-	at, found := slices.BinarySearchFunc(entries, after, func(e walkEntry, key string) int { return cmp.Compare(e.key, key) })
-	if found {
-		at++
+// untypedEntries is typedEntries that does not ask what a name is unless the order
+// depends on it: whoever describes the entries sees. An [os.Root] has one system call for
+// each name that is asked for.
+func (d *Directory) untypedEntries(folder string, f *os.File) ([]walkEntry, error) {
+	names, err := f.Readdirnames(-1)
+	if isAbsent(err) {
+		return nil, nil
 	}
-	// The folder that after lies in comes before it. Nothing comes in between: it would
-	// be in that folder.
-	if at > 0 && strings.HasSuffix(entries[at-1].key, "/") && strings.HasPrefix(after, entries[at-1].key) {
+	if err != nil {
+		return nil, err
+	}
+	names = slices.DeleteFunc(names, func(name string) bool { return !isSegment(name) })
+	slices.Sort(names)
+	entries := make([]walkEntry, len(names))
+	for i, name := range names {
+		entries[i].key = path.Join(folder, name)
+		// Of a folder "a" the keys come behind "a-" and "a.", and of a file "a" before these.
+		// No other bytes are less than "/", so if there is such a name, it is the next.
+		if i+1 < len(names) && (strings.HasPrefix(names[i+1], name+"-") || strings.HasPrefix(names[i+1], name+".")) {
+			info, err := d.root.Lstat(entries[i].key)
+			if err != nil {
+				return nil, err
+			}
+			if info.IsDir() {
+				entries[i].key += "/"
+			}
+		}
+	}
+	sortEntries(entries)
+	return entries, nil
+}
+
+// sortEntries sorts the entries by the keys that they stand for: not the order of their
+// names, since "a-" comes after "a" but before "a/".
+func sortEntries(entries []walkEntry) {
+	slices.SortFunc(entries, func(a, b walkEntry) int { return cmp.Compare(a.key, b.key) })
+}
+
+// entriesAfter returns the entries that stand for keys after the one given, and possibly
+// one of a key that is not.
+func entriesAfter(entries []walkEntry, after string) []walkEntry {
+	at, _ := slices.BinarySearchFunc(entries, after, func(e walkEntry, key string) int { return cmp.Compare(e.key, key) })
+	// A folder comes before what is in it, and, if it isn't known to be one, also before
+	// keys that continue its name with a byte less than "/". Nothing comes in between.
+	if at > 0 && strings.HasPrefix(after, entries[at-1].key) {
 		at--
 	}
 	return entries[at:]

@@ -33,10 +33,11 @@ type walk struct {
 	objects []Object // at most limit of them
 }
 
-// A walkEntry is a name in a folder that may belong to the list.
+// A walkEntry is a name in a folder that may belong to the list. Entries are in byte
+// order of the keys that they stand for.
 type walkEntry struct {
-	key    string // ends in "/" for a folder
-	object Object // of a file
+	key    string // ends in "/" for a folder; of one that is not described also without
+	object Object // of a file, once it is described
 }
 
 // folder walks the folder and those beneath it.
@@ -68,20 +69,24 @@ func (w *walk) entries(ctx context.Context, folder string) ([]walkEntry, error) 
 	lock := w.d.lock(folder)
 	lock.RLock()
 	defer lock.RUnlock()
-	for {
+	for typed := false; ; typed = true {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		before, all, err := w.d.names(folder)
-		if err != nil {
+		before, all, err := w.d.names(folder, typed)
+		if err != nil && !isAbsent(err) {
 			return nil, err
 		}
-		entries, err := w.describe(entriesAfter(all, w.after))
+		var entries []walkEntry
+		if err == nil {
+			entries, err = w.describe(entriesAfter(all, w.after))
+		}
 		// Other processes, which no lock holds up, may put a new file where the reading
 		// has passed and remove the old one before it is there: a single system call
 		// does not always read all names. Then nothing is found though there never was
 		// nothing, and the reading starts again; so it does for a file that went before
-		// its tag was read.
+		// its tag was read. From then on it asks for types at once, and does not start
+		// again for a folder.
 		again := isAbsent(err)
 		if again {
 			w.d.indexes.forget(folder)
@@ -95,24 +100,31 @@ func (w *walk) entries(ctx context.Context, folder string) ([]walkEntry, error) 
 	}
 }
 
-// describe returns the entries with the objects of the files, as many as still fit the
-// list, and leaves out what follows them.
+// describe returns those of the entries that are folders, and with their objects those
+// that are files, as many as still fit the list. It leaves out what follows.
 func (w *walk) describe(entries []walkEntry) ([]walkEntry, error) {
 	room := w.limit - len(w.objects)
 	var described []walkEntry
 	for _, entry := range entries {
-		if !strings.HasSuffix(entry.key, "/") {
-			if room == 0 {
-				break
-			}
-			info, err := w.d.root.Lstat(entry.key)
-			if err != nil {
-				return nil, err
-			}
-			entry.object = Object{Key: entry.key, Size: info.Size(), ETag: fileTag(info)}
+		if strings.HasSuffix(entry.key, "/") {
+			described = append(described, entry)
+			continue
+		}
+		if room == 0 {
+			break
+		}
+		info, err := w.d.root.Lstat(entry.key)
+		if err != nil {
+			return nil, err
+		}
+		switch {
+		case info.IsDir():
+			described = append(described, walkEntry{key: entry.key + "/"})
+		case info.Mode().IsRegular() && entry.key > w.after:
+			object := Object{Key: entry.key, Size: info.Size(), ETag: fileTag(info)}
+			described = append(described, walkEntry{key: entry.key, object: object})
 			room--
 		}
-		described = append(described, entry)
 	}
 	return described, nil
 }

@@ -158,6 +158,36 @@ func TestPutSynchronises(t *testing.T) {
 	want("a Put into a folder that another process created anew", "p/a/~ true", "p/a true", "p true")
 }
 
+// What is put into a directory must not be lost with the directory.
+func TestOpenDirectorySynchronisesWhatItCreates(t *testing.T) {
+	parent := t.TempDir()
+	var synced []string
+	for _, want := range [][]string{{parent}, nil} { // the second time it is there
+		synced = nil
+		d, err := openDirectory(t.Context(), filepath.Join(parent, "root"), DirectoryOptions{}, func(f *os.File) error {
+			synced = append(synced, f.Name())
+			return f.Sync()
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := d.Close(); err != nil {
+			t.Error(err)
+		}
+		if !slices.Equal(synced, want) {
+			t.Errorf("OpenDirectory synchronises %q; want %q", synced, want)
+		}
+	}
+	failure := errors.New("disk gone")
+	_, err := openDirectory(t.Context(), filepath.Join(parent, "other"), DirectoryOptions{}, func(*os.File) error { return failure })
+	if !errors.Is(err, failure) {
+		t.Errorf("OpenDirectory whose directory can't be synchronised: %v; want the failure", err)
+	}
+	if got := files(t, parent); !slices.Equal(got, []string{"root/"}) { // else the next would take it for durable
+		t.Errorf("files are %q; want the first directory alone", got)
+	}
+}
+
 // Two bodies of one size must not have the same tag, however coarse the clock is.
 func TestModificationTimesAreUnique(t *testing.T) {
 	root := t.TempDir()

@@ -74,3 +74,21 @@ func TestConflictIsTriedAgain(t *testing.T) {
 		t.Errorf("Create with a conflict first: %v after %d requests; want nil after 2", err, f.requests.Load())
 	}
 }
+
+// To versitygw the last object of a folder that goes is in the way of one that comes.
+func TestUploadBesideADeleteIsRepeated(t *testing.T) {
+	f := newFake(t)
+	b := f.open(t)
+	defer closeBucket(t, b)
+	f.first = func(w http.ResponseWriter, r *http.Request) bool {
+		if f.requests.Load() > 1 {
+			return false
+		}
+		io.Copy(io.Discard, r.Body)
+		refuse(w, http.StatusConflict, "ExistingObjectIsDirectory")
+		return true
+	}
+	if err := b.Put(t.Context(), "a/1", []byte("body")); err != nil || f.requests.Load() != 2 {
+		t.Errorf("Put with a folder in its way at first: %v after %d requests; want nil after 2", err, f.requests.Load())
+	}
+}

@@ -11,6 +11,7 @@ import (
 	"github.com/aws/smithy-go"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 
+	"github.com/snapstack/snapstack/objectstore"
 	"github.com/snapstack/snapstack/store"
 )
 
@@ -26,8 +27,8 @@ var (
 	ErrNoBucket = errors.New("no such bucket")
 
 	// ErrThrottled says that the service wants fewer requests, and still did at the
-	// last attempt.
-	ErrThrottled = errors.New("throttled")
+	// last attempt. It is that of every Bucket.
+	ErrThrottled = objectstore.ErrThrottled
 
 	// ErrTimeout says that there was no answer in time: within AttemptTimeout at the
 	// last attempt, within Timeout, before the deadline of the context, or by the

@@ -241,7 +241,7 @@ func TestAttempts(t *testing.T) {
 	for attempts, want := range map[int]int64{1: 1, 2: 2, 0: 3} {
 		b := f.openWith(t, s3.Options{Attempts: attempts})
 		f.requests.Store(0)
-		if err := b.Put(t.Context(), "a/1", nil); !errors.Is(err, s3.ErrThrottled) || f.requests.Load() != want {
+		if err := b.Put(t.Context(), "a/1", nil); !errors.Is(err, objectstore.ErrThrottled) || f.requests.Load() != want {
 			t.Errorf("Put with Attempts %d: %d requests, %v; want %d and ErrThrottled", attempts, f.requests.Load(), err, want)
 		}
 		closeBucket(t, b)

@@ -106,8 +106,9 @@ func open(ctx context.Context, name string, opts Options) (*Bucket, error) {
 			}
 			o.UsePathStyle = opts.PathStyle
 			o.HTTPClient = client
-			// What S3 answers to a conditional upload that a concurrent one upsets.
-			o.Retryer = retry.AddWithErrorCodes(o.Retryer, "ConditionalRequestConflict")
+			// What S3 answers to a conditional upload that a concurrent one upsets, and
+			// versitygw to an upload while the last object goes that is in its folder.
+			o.Retryer = retry.AddWithErrorCodes(o.Retryer, "ConditionalRequestConflict", "ExistingObjectIsDirectory")
 			o.RetryMaxAttempts = cmp.Or(opts.Attempts, o.RetryMaxAttempts)
 			o.RequestChecksumCalculation = aws.RequestChecksumCalculationWhenRequired // Put gives its own
 			if opts.Checksum == WhenRequired || opts.Checksum == MD5 {
