@@ -27,6 +27,10 @@
 //	log           layer; operations go to slog's default logger
 //	route         for each prefix of ids a stack
 //
+// What a layer opened from text has to report goes to slog's default logger, too: each
+// corrupt snapshot that a fallback passed over, and why a backend could not remove what
+// keep lets go.
+//
 // The dict of a zstd is the path of a file with a dictionary. It may be given several
 // times: the first compresses, all decompress. The files are read whenever a text or a
 // Spec is checked. A min of 0 compresses every state.
