@@ -27,6 +27,11 @@
 //	log           layer; operations go to slog's default logger
 //	route         for each prefix of ids a stack
 //
+// The options are the fields of the Options of the layer's package, under their names or
+// shorter ones: size is MaxBytes, max_entry MaxEntryBytes, min MinBytes, max MaxStateBytes
+// or MaxDecodedBytes, journal JournalMode, sync Synchronous, checkpoint CheckpointBytes, and
+// dict one of the Dictionaries. What they mean is said there.
+//
 // What a layer opened from text has to report goes to slog's default logger, too: each
 // corrupt snapshot that a fallback passed over, and why a backend could not remove what
 // keep lets go.
