@@ -46,7 +46,7 @@ func TestGoBlocksCompile(t *testing.T) {
 	if len(checked) == 0 {
 		t.Fatal("there is no block of Go to check")
 	}
-	imports := exportData(t, fset, checked)
+	imports := importerFor(t, fset, checked)
 	for _, file := range checked {
 		for _, err := range typeErrors(fset, file, imports) {
 			t.Error(err)
@@ -78,7 +78,7 @@ func TestBrokenBlocksAreNoticed(t *testing.T) {
 		if err != nil {
 			errs = []error{err}
 		} else {
-			errs = typeErrors(fset, file, exportData(t, fset, []*ast.File{file}))
+			errs = typeErrors(fset, file, importerFor(t, fset, []*ast.File{file}))
 		}
 		if (len(errs) > 0) != broken {
 			t.Errorf("%q: errors %v; want some: %v", text, errs, broken)
@@ -140,22 +140,28 @@ func importPaths(t *testing.T) map[string]string {
 	return known
 }
 
-// exportData returns an importer for what the files import. It has the go command compile
-// that, which the build cache mostly spares it.
-func exportData(t *testing.T, fset *token.FileSet, files []*ast.File) types.Importer {
+// importerFor returns an importer for what the files import.
+func importerFor(t *testing.T, fset *token.FileSet, files []*ast.File) types.Importer {
 	t.Helper()
-	args := []string{"-export", "-deps", "-f", "{{.ImportPath}} {{.Export}}"}
+	var paths []string
 	for _, file := range files {
 		for _, spec := range file.Imports {
 			path, err := strconv.Unquote(spec.Path.Value)
 			if err != nil {
 				t.Fatal(err)
 			}
-			args = append(args, path)
+			paths = append(paths, path)
 		}
 	}
+	return newImporter(t, fset, paths)
+}
+
+// newImporter returns an importer for packages and what they import. It has the go command
+// compile them, which the build cache mostly spares it.
+func newImporter(t *testing.T, fset *token.FileSet, paths []string) types.Importer {
+	t.Helper()
 	exports := make(map[string]string)
-	for line := range strings.Lines(golist(t, args...)) {
+	for line := range strings.Lines(golist(t, append([]string{"-export", "-deps", "-f", "{{.ImportPath}} {{.Export}}"}, paths...)...)) {
 		path, export, _ := strings.Cut(strings.TrimSpace(line), " ")
 		exports[path] = export
 	}

@@ -17,6 +17,8 @@
 //   - Each stack in text form is parsed, also those in the comments of Go files. One
 //     without a backend is parsed above memory.
 //
+//   - Each name of a package's, as store.ErrNotFound, is there.
+//
 //   - Each command names folders and flags that are there.
 //
 //   - Each link to a file finds it.

@@ -113,7 +113,7 @@ func (s *Store) prune(folder string, nr uint64) error {
 	if s.opts.Keep == 0 {
 		return nil
 	}
-	numbers, err := numbers(folder)
+	numbers, err := numbersIn(folder)
 	if err != nil {
 		return err
 	}
@@ -148,7 +148,7 @@ func (s *Store) load(ctx context.Context, id string, below uint64) (store.Snapsh
 	}
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	numbers, err := numbers(s.folder(id))
+	numbers, err := numbersIn(s.folder(id))
 	if err != nil {
 		return store.Snapshot{}, err
 	}
@@ -187,7 +187,7 @@ func (s *Store) delete(ctx context.Context, id string, to uint64) error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	numbers, err := numbers(s.folder(id))
+	numbers, err := numbersIn(s.folder(id))
 	if err != nil {
 		return err
 	}
@@ -241,7 +241,7 @@ func (s *Store) infos(ctx context.Context, folder string) ([]store.Info, error) 
 	defer s.gate.Leave()
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	numbers, err := numbers(folder)
+	numbers, err := numbersIn(folder)
 	if err != nil {
 		return nil, err
 	}
@@ -272,9 +272,9 @@ func (s *Store) folder(id string) string {
 // file returns the file of a sequence number in the folder of its id.
 func file(folder string, nr uint64) string { return filepath.Join(folder, fmt.Sprintf("%016x", nr)) }
 
-// numbers returns the sequence numbers in a folder, in ascending order: none where there
+// numbersIn returns the sequence numbers in a folder, in ascending order: none where there
 // is no such folder.
-func numbers(folder string) ([]uint64, error) {
+func numbersIn(folder string) ([]uint64, error) {
 	entries, err := os.ReadDir(folder)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
