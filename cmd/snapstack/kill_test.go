@@ -28,7 +28,7 @@ func TestMain(m *testing.M) {
 }
 
 func TestCopyGoesOnAfterAKill(t *testing.T) {
-	const snapshots = 2000
+	const snapshots = 600
 	src := sqliteAt(file(t))
 	s, err := stack.Open(t.Context(), src)
 	if err != nil {
@@ -56,17 +56,16 @@ func TestCopyGoesOnAfterAKill(t *testing.T) {
 	}
 	out, errs, status := shell{t: t}.run("copy", "-resume", src, dst)
 	var copied, had int
-	line := strings.ReplaceAll(out, ",", "")
-	if _, err := fmt.Sscanf(line, "copied %d snapshots of", &copied); err != nil {
+	if _, err := fmt.Sscanf(out, "copied %d snapshots of", &copied); err != nil {
 		t.Errorf("copy printed %q", out)
 	}
-	if _, err := fmt.Sscanf(line[strings.Index(line, ";")+1:], " DST had %d snapshots", &had); err != nil {
+	if _, err := fmt.Sscanf(out[strings.Index(out, ";")+1:], " DST had %d snapshots", &had); err != nil {
 		t.Errorf("copy printed %q", out)
 	}
-	if status != exitOK || had < snapshots/2 || had > there || copied+had != snapshots || !strings.Contains(out, "verified 2,000 snapshots") {
+	if status != exitOK || had < snapshots/2 || had > there || copied+had != snapshots || !strings.Contains(out, "verified 600 snapshots") {
 		t.Errorf("with %d there copy ended with status %d, printed %q and said %q", there, status, out, errs)
 	}
-	shell{t: t}.want("intact: 2,000 snapshots of 25 KiB\n", "verify", dst)
+	shell{t: t}.want("intact: 600 snapshots of 7.6 KiB\n", "verify", dst)
 }
 
 // killCopy begins a copy in a process of its own, and kills that when it is time.
@@ -76,7 +75,7 @@ func killCopy(t *testing.T, src, dst string, isTime func() bool) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	command := exec.CommandContext(ctx, self, "copy", "-resume", src, dst)
 	if err := command.Start(); err != nil {
