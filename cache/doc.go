@@ -4,9 +4,8 @@
 //
 // Both may stand anywhere in a stack and never make it lie: within one process and
 // one store value, a history of calls on an id is linearizable if it is so for the
-// inner store, whatever fails, panics or is cancelled on the way. What that takes
-// is in the type overlaps. Its price is that loads which overlap a write of their
-// id are neither kept nor shared.
+// inner store, whatever fails, panics or is cancelled on the way. Its price is that
+// loads which overlap a write of their id are neither kept nor shared.
 //
 // Two things are beyond any wrapper. Another process that writes to the same
 // backend is not seen before an entry's time to live has passed, unless Invalidate

@@ -125,7 +125,7 @@ func (s *Singleflight) LoadLatest(ctx context.Context, persistenceID string) (st
 }
 
 // ViewLatest implements store.Viewer. All who share a flight are lent the same
-// bytes, which a Cache directly above may keep, see its fillShared.
+// bytes, which a Cache directly above may keep.
 func (s *Singleflight) ViewLatest(ctx context.Context, persistenceID string, view func(store.Snapshot) error) error {
 	if err := s.gate.Enter(ctx); err != nil {
 		return store.Wrap(store.OpLoadLatest, persistenceID, 0, err)

@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"encoding/json"
 	"os"
 	"sync"
 )
@@ -40,6 +41,20 @@ func (s Stats) MeanBatch() float64 {
 		return 0
 	}
 	return float64(s.Saves+s.Deletes) / float64(s.Commits)
+}
+
+// MarshalJSON implements json.Marshaler: the fields under their names, CheckpointError as
+// its text, which is empty where it is nil.
+func (s Stats) MarshalJSON() ([]byte, error) {
+	type fields Stats // without this method
+	text := ""
+	if s.CheckpointError != nil {
+		text = s.CheckpointError.Error()
+	}
+	return json.Marshal(struct {
+		fields
+		CheckpointError string // in place of the field's own
+	}{fields(s), text})
 }
 
 // Stats returns the statistics. A call that has returned is in them. It can be

@@ -23,8 +23,11 @@ type CopyProgress struct {
 	PersistenceID string // the id at hand
 	Snapshots     int64  // copied so far
 	StateBytes    int64  // bytes of their states, as the source's outermost layer gives them
-	Gone          int64  // listed, but deleted from the source before they were read
 	Present       int64  // left out since dst has them, with Resume
+
+	// Gone is how many were listed, but deleted from the source before they were read, or
+	// passed over by a Fallback in it, since they are corrupt.
+	Gone int64
 }
 
 // Copy saves every snapshot of src in dst, timestamps included, and returns the
@@ -34,7 +37,8 @@ type CopyProgress struct {
 //
 // The snapshots of an id are copied oldest first: dst's own retention then keeps
 // the newest, and a reader of dst never sees the latest number fall. What is saved
-// in src meanwhile may or may not be copied.
+// in src meanwhile may or may not be copied. A corrupt snapshot in src ends the copy,
+// unless src has a Fallback: that passes over it, and tells its OnCorrupt.
 func Copy(ctx context.Context, dst, src SnapshotStore, opts CopyOptions) error {
 	var progress CopyProgress
 	var numbers []uint64 // of progress.PersistenceID, newest first
@@ -80,8 +84,8 @@ func Copy(ctx context.Context, dst, src SnapshotStore, opts CopyOptions) error {
 func copyOne(ctx context.Context, dst, src SnapshotStore, nr uint64, progress *CopyProgress) error {
 	snap, err := src.LoadBefore(ctx, progress.PersistenceID, nr+1)
 	if errors.Is(err, ErrNotFound) || err == nil && snap.SequenceNr != nr {
-		// Deleted since it was listed; the older one that LoadBefore gave, if any,
-		// was listed itself.
+		// Deleted since it was listed, or corrupt beneath a Fallback; the older one that
+		// LoadBefore gave, if any, was listed itself.
 		progress.Gone++
 		return nil
 	}

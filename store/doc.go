@@ -8,11 +8,20 @@
 // wakes, so that they need not replay all of its events.
 //
 // [SnapshotStore] has five methods. Backends (packages memory, sqlite,
-// objectstore) keep snapshots; wrappers (packages cache, compress, and
-// [Fallback] and [Limit] here) hold another store and add something to it. A wrapper
-// is a store, so they stack in any order, and the promises written at SnapshotStore
-// hold for every stack. A [Route] holds several, for different ids. Package storetest
-// checks them.
+// objectstore) keep snapshots; wrappers (packages cache, compress, encrypt and
+// store/observe, and [Fallback] and [Limit] here) hold another store and add something
+// to it. A wrapper is a store, so they stack in any order, and the promises written at
+// SnapshotStore hold for every stack. A [Route] holds several, for different ids. Package
+// storetest checks them. Stacks are put together in Go, or by package store/stack from a
+// line of text.
+//
+// # Use
+//
+// When an entity wakes, load its latest snapshot and replay the events after its
+// sequence number; with ErrNotFound, all events. While it lives, save its state when a
+// [Policy] says so, at the number of the last event applied, and only when that event is
+// in the journal. [Typed] does the encoding. Delete removes what is not needed any more;
+// mostly the Keep of the backend does that.
 //
 // # Capabilities
 //

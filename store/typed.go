@@ -50,8 +50,8 @@ func (t *Typed[T]) LoadLatest(ctx context.Context, persistenceID string) (value 
 // older returns the newest value below sequenceNr that can be decoded, where the stack
 // has a Fallback and there is one, or newest, which is why that at sequenceNr can't.
 func (t *Typed[T]) older(ctx context.Context, persistenceID string, sequenceNr uint64, newest error) (value T, nr uint64, err error) {
-	fallback, ok := As[*Fallback](t.store)
-	if !ok {
+	fallback := fallbackOf(t.store, persistenceID)
+	if fallback == nil {
 		return value, 0, newest
 	}
 	undecodable := newest
@@ -78,6 +78,27 @@ func (t *Typed[T]) older(ctx context.Context, persistenceID string, sequenceNr u
 			return decoded, sequenceNr, nil
 		}
 		undecodable = err
+	}
+}
+
+// fallbackOf returns the outermost Fallback on the way to the snapshots of the id, or nil.
+// As would not look into a Route, which has a way for each id.
+func fallbackOf(s SnapshotStore, persistenceID string) *Fallback {
+	for {
+		switch layer := s.(type) {
+		case *Fallback:
+			return layer
+		case *Route:
+			routed, err := layer.route(persistenceID)
+			if err != nil {
+				return nil // the load has said so
+			}
+			s = routed
+		case Wrapper:
+			s = layer.Unwrap()
+		default:
+			return nil
+		}
 	}
 }
 

@@ -245,8 +245,12 @@ func TestTypedFallsBack(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			// Also where the Fallback is not the outermost layer.
-			got, nr, err := store.NewTyped(storetest.NewCounter(f), codec).LoadLatest(t.Context(), "account-1")
+			// Also where the Fallback is not the outermost layer, and beneath a Route.
+			route, err := store.NewRoute(map[string]store.SnapshotStore{"account-": storetest.NewCounter(f), "": newMemory(t, memory.Options{})})
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, nr, err := store.NewTyped(storetest.NewCounter(route), codec).LoadLatest(t.Context(), "account-1")
 			if c.err != "" {
 				if err == nil || !strings.Contains(err.Error(), c.err) {
 					t.Errorf("LoadLatest = %v, %v; want an error with %q", got, err, c.err)

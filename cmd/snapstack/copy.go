@@ -36,7 +36,7 @@ func copyAll(ctx context.Context, in arguments) (err error) {
 		report += fmt.Sprintf("; DST had %s", counted(last.Present))
 	}
 	if last.Gone > 0 {
-		report += fmt.Sprintf("; deleted from SRC meanwhile: %s", counted(last.Gone))
+		report += fmt.Sprintf("; deleted from SRC meanwhile, or passed over by its fallback: %s", counted(last.Gone))
 	}
 	if _, printErr := fmt.Fprintln(in.stdout, report); err == nil {
 		err = printErr
@@ -53,7 +53,7 @@ func copyAll(ctx context.Context, in arguments) (err error) {
 func compare(ctx context.Context, in arguments, src, dst store.SnapshotStore, keep int) error {
 	bar := newProgress(in.stderr, "verified")
 	defer bar.end()
-	var same, retired, wrong, size int64
+	var same, retired, wrong, corrupt, size int64
 	id, newer := "", 0 // of the id at hand, how many are in dst that are newer than the one at hand
 	for info, err := range store.List(ctx, src, "") {
 		if err != nil {
@@ -64,7 +64,16 @@ func compare(ctx context.Context, in arguments, src, dst store.SnapshotStore, ke
 		}
 		want, err := loadAt(ctx, src, id, info.SequenceNr)
 		if errors.Is(err, store.ErrNotFound) {
-			continue // deleted since it was listed
+			// Either it was deleted since it was listed, or a fallback of SRC passes over it.
+			there, err := listed(ctx, src, id, info.SequenceNr)
+			if err != nil {
+				return fmt.Errorf("SRC: %w", err)
+			}
+			if there {
+				corrupt++
+				fmt.Fprintf(in.stdout, "corrupt in SRC\t%d\t%s\n", info.SequenceNr, readable(id)) // the exit status tells as well
+			}
+			continue
 		}
 		if err != nil {
 			return fmt.Errorf("SRC: %w", err)
@@ -95,9 +104,25 @@ func compare(ctx context.Context, in arguments, src, dst store.SnapshotStore, ke
 	if retired > 0 {
 		report += fmt.Sprintf("; older than DST keeps: %s", counted(retired))
 	}
+	if corrupt > 0 {
+		report += fmt.Sprintf("; corrupt in SRC: %s", counted(corrupt))
+	}
 	if wrong > 0 {
-		return fmt.Errorf("%s; differing or missing in DST: %s", report, counted(wrong))
+		report += fmt.Sprintf("; differing or missing in DST: %s", counted(wrong))
+	}
+	if corrupt > 0 || wrong > 0 {
+		return errors.New(report)
 	}
 	_, err := fmt.Fprintln(in.stdout, report)
 	return err
+}
+
+// listed says whether s lists a snapshot at the sequence number.
+func listed(ctx context.Context, s store.SnapshotStore, id string, nr uint64) (bool, error) {
+	for info, err := range store.List(ctx, s, id) {
+		if err != nil || info.SequenceNr == nr {
+			return err == nil, err
+		}
+	}
+	return false, nil
 }

@@ -10,13 +10,9 @@ import (
 	"strings"
 	"testing"
 
-	"go.uber.org/goleak"
-
 	"github.com/snapstack/snapstack/store"
 	"github.com/snapstack/snapstack/store/stack"
 )
-
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // A shell runs commands, and checks what they print and their status.
 type shell struct {
@@ -181,6 +177,34 @@ func TestVerifyFindsWhatIsCorrupt(t *testing.T) {
 		t.Errorf("verify printed %q; want the one corrupt snapshot", out)
 	}
 	shell{t: t}.fails(exitFailed, "corrupt", "copy", bucket, "memory")
+}
+
+// A fallback passes over what is corrupt. It must not hide it from who asks for it.
+func TestFallbackHidesNothingCorrupt(t *testing.T) {
+	dir := t.TempDir()
+	bucket := directoryAt(dir)
+	for nr := range 3 {
+		shell{t: t, stdin: "state"}.want("", "put", bucket, "order-1", fmt.Sprint(nr))
+	}
+	if err := os.WriteFile(filepath.Join(dir, "order-1", fmt.Sprintf("%016x", uint64(store.MaxSequenceNr-1))), []byte("damaged"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	sh := shell{t: t}
+	for _, src := range []string{"fallback | " + bucket, fmt.Sprintf(`cache | route(""=%q)`, "fallback | "+bucket)} {
+		if out := sh.fails(exitFailed, "intact: 2 snapshots of 10 B; corrupt: 1 snapshot", "verify", src); !strings.HasPrefix(out, "corrupt\t1\torder-1\t") {
+			t.Errorf("verify printed %q; want the one corrupt snapshot", out)
+		}
+		sh.fails(exitFailed, "corrupt", "get", "-seq", "1", src, "order-1")
+		sh.want("state", "get", src, "order-1")
+
+		// What is intact is copied, and what is not is told.
+		dst := sqliteAt(file(t))
+		out := sh.fails(exitFailed, "verified 2 snapshots of 10 B; corrupt in SRC: 1 snapshot", "copy", src, dst)
+		if want := "copied 2 snapshots of 10 B; deleted from SRC meanwhile, or passed over by its fallback: 1 snapshot\ncorrupt in SRC\t1\torder-1\n"; out != want {
+			t.Errorf("copy printed %q; want %q", out, want)
+		}
+		sh.want("2\t5\torder-1\n0\t5\torder-1\n", "ls", dst)
+	}
 }
 
 // Nothing is created by looking at a path that is misspelt.

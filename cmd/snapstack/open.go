@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"net/url"
 	"os"
+	"slices"
 	"strconv"
 
 	"github.com/snapstack/snapstack/store"
@@ -23,20 +24,42 @@ func open(ctx context.Context, text string) (store.SnapshotStore, stack.Spec, er
 	return s, spec, err
 }
 
-// openExisting opens the stack that text describes, unless that would create
-// something: to look at a misspelt path must not leave an empty database there, nor
-// say that it holds nothing.
-func openExisting(ctx context.Context, text string) (store.SnapshotStore, error) {
+// openExisting opens the stack that text describes, less the wrappers of the names given,
+// unless that would create something: to look at a misspelt path must not leave an empty
+// database there, nor say that it holds nothing.
+func openExisting(ctx context.Context, text string, without ...string) (store.SnapshotStore, error) {
 	spec, err := stack.Parse(text)
 	if err != nil {
 		return nil, usagef("%v", err)
 	}
+	spec = lessLayers(spec, without)
 	for _, backend := range backends(spec) {
 		if err := checkExists(backend); err != nil {
 			return nil, err
 		}
 	}
 	return spec.Open(ctx)
+}
+
+// lessLayers returns a spec that has been checked without the wrappers of these names, also
+// in the stacks of a route.
+func lessLayers(spec stack.Spec, names []string) stack.Spec {
+	var less stack.Spec
+	for _, layer := range spec {
+		if slices.Contains(names, layer.Name) {
+			continue
+		}
+		if layer.Name == "route" {
+			layer.Options = slices.Clone(layer.Options)
+			for i, option := range layer.Options {
+				if routed, err := stack.Parse(option.Value); err == nil { // it has been checked
+					layer.Options[i].Value = lessLayers(routed, names).String()
+				}
+			}
+		}
+		less = append(less, layer)
+	}
+	return less
 }
 
 // backends returns the backends of a spec that has been checked.

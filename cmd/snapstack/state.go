@@ -21,7 +21,11 @@ func get(ctx context.Context, in arguments) (err error) {
 			return err
 		}
 	}
-	s, err := openExisting(ctx, in.positional[0])
+	var without []string
+	if in.seq != "" {
+		without = []string{"fallback"} // which would give another in place of one that is corrupt
+	}
+	s, err := openExisting(ctx, in.positional[0], without...)
 	if err != nil {
 		return err
 	}

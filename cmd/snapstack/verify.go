@@ -19,7 +19,8 @@ func verify(ctx context.Context, in arguments) (err error) {
 			return usagef("verify: %v", err)
 		}
 	}
-	s, err := openExisting(ctx, in.positional[0])
+	// A fallback would pass over what this is to find.
+	s, err := openExisting(ctx, in.positional[0], "fallback")
 	if err != nil {
 		return err
 	}

@@ -2,6 +2,7 @@ package stack_test
 
 import (
 	"context"
+	"expvar"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -70,6 +71,33 @@ func ExampleOpen() {
 	_, err = snapshots.LoadLatest(ctx, "order-42")
 	fmt.Println(err)
 	// Output: load latest "order-42": snapshot not found
+}
+
+// What every layer has done, at /debug/vars of the program's HTTP server.
+func ExampleStats() {
+	ctx := context.Background()
+	snapshots, err := stack.Open(ctx, "cache | singleflight | memory")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer snapshots.Close()
+
+	stats := expvar.Func(func() any { return stack.Stats(snapshots) })
+	if expvar.Get("snapshots") == nil { // a name can be published once in a process
+		expvar.Publish("snapshots", stats)
+	}
+
+	for range 3 {
+		_, err = snapshots.LoadLatest(ctx, "order-42")
+		fmt.Println(err)
+	}
+	fmt.Println(stats)
+	// Output:
+	// load latest "order-42": snapshot not found
+	// load latest "order-42": snapshot not found
+	// load latest "order-42": snapshot not found
+	// [{"layer":"cache","stats":{"Hits":0,"NegativeHits":0,"Misses":3,"StaleFills":0,"Evictions":0,"Entries":0,"Bytes":0}},{"layer":"singleflight","stats":{"Flights":3,"Shared":0}},{"layer":"memory"}]
 }
 
 func TestREADMEShowsTheExample(t *testing.T) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"maps"
 	"os"
 	"slices"
@@ -76,6 +77,7 @@ func readSQLite(v *values) opener {
 	})
 	opts.BusyTimeout = v.duration("busy_timeout", "a duration above 0, as 500ms or 5s", func(d time.Duration) bool { return d > 0 })
 	opts.Keep = v.count("keep")
+	opts.OnPruneError = logPruneError
 	opts.PageSize = int(v.sizeWithin("page_size", "a power of two from 512 to 64KiB", func(n int64) bool {
 		return n >= 512 && n <= 64<<10 && n&(n-1) == 0
 	}))
@@ -101,6 +103,8 @@ func readObjectstore(v *values) opener {
 		Keep:       v.count("keep"),
 		PruneAsync: v.toggle("prune_async"),
 		CreateOnly: v.toggle("create_only"),
+
+		OnPruneError: logPruneError,
 	}
 	return func(ctx context.Context, _ store.SnapshotStore) (store.SnapshotStore, error) {
 		bucket, err := openBucket(ctx)
@@ -259,7 +263,7 @@ func readEncrypt(v *values) opener {
 }
 
 func readFallback(v *values) opener {
-	opts := store.FallbackOptions{Attempts: v.count("attempts")}
+	opts := store.FallbackOptions{Attempts: v.count("attempts"), OnCorrupt: logCorrupt}
 	return func(_ context.Context, inner store.SnapshotStore) (store.SnapshotStore, error) {
 		return store.NewFallback(inner, opts)
 	}
@@ -304,4 +308,15 @@ func readRoute(v *values) opener {
 		}
 		return store.NewRoute(stores)
 	}
+}
+
+// A text can't name the functions that layers report to, and nobody must lose snapshots
+// without being told: both of these write to slog's default logger.
+
+func logCorrupt(persistenceID string, sequenceNr uint64, err error) {
+	slog.Error("corrupt snapshot passed over", "persistence_id", persistenceID, "sequence_nr", sequenceNr, "error", err)
+}
+
+func logPruneError(err error) {
+	slog.Error("older snapshots not removed", "error", err)
 }

@@ -28,6 +28,15 @@
 //	log           layer; operations go to slog's default logger
 //	route         for each prefix of ids a stack
 //
+// The options are the fields of the Options of the layer's package, under their names or
+// shorter ones: size is MaxBytes, max_entry MaxEntryBytes, min MinBytes, max MaxStateBytes
+// or MaxDecodedBytes, journal JournalMode, sync Synchronous, checkpoint CheckpointBytes, and
+// dict one of the Dictionaries. What they mean is said there.
+//
+// What a layer opened from text has to report goes to slog's default logger, too: each
+// corrupt snapshot that a fallback passed over, and why a backend could not remove what
+// keep lets go.
+//
 // The dict of a zstd is the path of a file with a dictionary. It may be given several
 // times: the first compresses, all decompress. The files are read whenever a text or a
 // Spec is checked. A min of 0 compresses every state, and of a delta every state may be
