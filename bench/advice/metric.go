@@ -8,10 +8,10 @@ import (
 	"github.com/snapstack/snapstack/bench/run"
 )
 
-// What no round tells is given a margin of its own.
+// What no round tells is given a margin of its own. These are chosen, not measured: on the
+// careful side for what is timed, narrow for what is counted.
 const (
-	// tailNoise is the margin of a percentile: ten runs of one stack on an idle machine
-	// differ by up to this in their p99.
+	// tailNoise is the least margin of a percentile, which rests on few operations.
 	tailNoise = 0.10
 	// leastForP99 is how many operations a p99 needs: ten slower ones.
 	leastForP99 = 1000

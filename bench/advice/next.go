@@ -22,8 +22,8 @@ const (
 	// fewShared is the share of joined loads below which singleflight is not what makes
 	// a stack fast.
 	fewShared = 0.01
-	// hardlyShrunk is what zstd must leave of the bytes for it to be no use: the
-	// encoder's own margin.
+	// hardlyShrunk is the share of the bytes that zstd or delta leaves from which on a
+	// tenth less to store is all that their CPU time buys.
 	hardlyShrunk = 0.90
 	// smallState is the mean size in bytes up to which a dictionary pays: above it a
 	// state has enough of its own to refer to.

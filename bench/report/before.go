@@ -99,7 +99,8 @@ func own(s run.Stack) float64 {
 	return noise
 }
 
-// latencyNoise adds the tenth by which the percentiles of equal runs differ.
+// latencyNoise is a tenth at least, as in package advice: a percentile rests on few
+// operations.
 func latencyNoise(now, then run.Stack) float64 { return max(0.10, throughputNoise(now, then)) }
 
 // What hangs on no clock has margins of its own, as in package advice.
