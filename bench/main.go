@@ -22,6 +22,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"flag"
@@ -31,7 +32,11 @@ import (
 	"os/signal"
 	"path/filepath"
 	"syscall"
+	"time"
 
+	"github.com/snapstack/snapstack/bench/advice"
+	"github.com/snapstack/snapstack/bench/report"
+	"github.com/snapstack/snapstack/bench/run"
 	"github.com/snapstack/snapstack/bench/workload"
 )
 
@@ -47,30 +52,32 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	// A second Ctrl-C ends the process at once, should a store hang.
 	context.AfterFunc(ctx, stop)
-	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
+	os.Exit(command(ctx, os.Args[1:], os.Stdout, os.Stderr))
 }
 
-// run is the command without the process around it; it returns the exit status.
-func run(ctx context.Context, args []string, stdout, stderr io.Writer) (status int) {
+// command is the command without the process around it; it returns the exit status.
+func command(ctx context.Context, args []string, stdout, stderr io.Writer) (status int) {
 	cfg, err := parseFlags(args)
 	if errors.Is(err, flag.ErrHelp) {
-		return write(help, stdout, stderr)
+		return write(help(), stdout, stderr)
 	}
 	if err != nil {
 		complain(stderr, err)
 		return exitUsage
 	}
-	if len(cfg.states) == 0 {
-		cfg.opts.States = workload.Generate(cfg.opts.Seed)
-	} else if cfg.opts.States, err = loadStates(cfg.states); err != nil {
+	if len(cfg.states) > 0 {
+		cfg.opts.States, err = loadStates(cfg.states)
+	} else {
+		cfg.opts.States, err = workload.GenerateFor(cfg.opts)
+	}
+	if err != nil {
 		complain(stderr, err)
 		return exitUsage
 	}
 	if cfg.train != "" {
 		return trainDictionary(ctx, cfg, stdout, stderr)
 	}
-	stacks := cfg.stacks
-	if len(stacks) == 0 {
+	if len(cfg.stacks) == 0 {
 		cfg.temp, err = os.MkdirTemp("", "snapstack-bench-")
 		if err == nil {
 			defer func() {
@@ -82,23 +89,24 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (status i
 			cfg.temp, err = filepath.Abs(cfg.temp) // a file URL holds no relative path
 		}
 		if err == nil {
-			stacks, err = defaultStacks(cfg.temp)
+			cfg.stacks, err = cfg.preset.specs(cfg.temp)
 		}
 		if err != nil {
 			complain(stderr, err)
 			return exitFailed
 		}
 	}
-	for i, spec := range stacks {
+	for i, spec := range cfg.stacks {
 		for _, warning := range spec.Warnings() {
 			complain(stderr, fmt.Errorf("stack %d, a warning: %s", i+1, warning))
 		}
 	}
-	return compare(ctx, cfg, targets(stacks, cfg.temp), stdout, stderr)
+	return compare(ctx, cfg, targets(cfg), stdout, stderr)
 }
 
 // compare runs the workload and reports on it; it returns the exit status.
 func compare(ctx context.Context, cfg config, targets []workload.Target, stdout, stderr io.Writer) int {
+	started := time.Now()
 	progress := newProgress(stderr)
 	cfg.opts.Progress = progress.update
 	results, err := workload.Run(ctx, targets, cfg.opts)
@@ -107,16 +115,17 @@ func compare(ctx context.Context, cfg config, targets []workload.Target, stdout,
 		complain(stderr, err)
 		return exitUsage
 	}
-	text := describe(cfg) + legend(results, cfg.temp) + table(results) + notes
-	if cfg.format != nil {
-		if text, err = cfg.format(cfg, results); err != nil {
+	r := newRecord(cfg, started, ctx.Err() != nil, results)
+	status := exitOK
+	// A run is kept before anything else can go wrong with it.
+	for _, err := range []error{keepRun(cfg, r), writeReport(cfg, r), show(cfg, r, stdout)} {
+		if err != nil {
 			complain(stderr, err)
-			return exitFailed
+			status = exitFailed
 		}
 	}
-	status := write(text, stdout, stderr)
 	if ctx.Err() != nil {
-		complain(stderr, errors.New("interrupted: the table shows what was measured until then"))
+		complain(stderr, errors.New("interrupted: the tables show what was measured until then"))
 		if status == exitOK {
 			status = exitInterrupted
 		}
@@ -128,6 +137,62 @@ func compare(ctx context.Context, cfg config, targets []workload.Target, stdout,
 		}
 	}
 	return status
+}
+
+// keepRun writes the run to a new file, if that was asked for.
+func keepRun(cfg config, r run.Run) error {
+	if cfg.save == "" {
+		return nil
+	}
+	file, err := os.OpenFile(cfg.save, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
+	if err != nil {
+		return fmt.Errorf("-save: %w", err)
+	}
+	if err := errors.Join(run.Write(file, r), file.Close()); err != nil {
+		return fmt.Errorf("-save: %w", err)
+	}
+	return nil
+}
+
+// writeReport writes the page of the run, if that was asked for.
+func writeReport(cfg config, r run.Run) error {
+	if cfg.report == "" {
+		return nil
+	}
+	var page bytes.Buffer // a page that can't be made must not replace another
+	err := report.Write(&page, r, cfg.old)
+	if err == nil {
+		err = os.WriteFile(cfg.report, page.Bytes(), 0o666)
+	}
+	if err != nil {
+		return fmt.Errorf("-o: %w", err)
+	}
+	return nil
+}
+
+// show prints the run.
+func show(cfg config, r run.Run, stdout io.Writer) error {
+	var text string
+	var err error
+	if cfg.format != nil {
+		text, err = cfg.format(r)
+	} else {
+		text = describe(r) + legend(r, cfg.temp) + table(r) + "\n" + costs(r) + notes + "\n"
+		if cfg.old != nil {
+			// Runs that can't be compared are told apart before, by the command line, but for
+			// the states, and a stack that both have may be missing.
+			changes, err := run.Compare(*cfg.old, r)
+			if err != nil {
+				return fmt.Errorf("-compare: %w", err)
+			}
+			text += changed(*cfg.old, changes) + "\n"
+		}
+		text += advice.Text(r)
+	}
+	if err == nil {
+		_, err = io.WriteString(stdout, text)
+	}
+	return err
 }
 
 // write writes text to stdout and returns the exit status.

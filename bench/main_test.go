@@ -31,7 +31,7 @@ func bench(t *testing.T, ctx context.Context, args ...string) (status int, stdou
 	t.Setenv("TMPDIR", temp) // where os.TempDir looks on Unix,
 	t.Setenv("TMP", temp)    // and on Windows
 	var out, errs bytes.Buffer
-	status = run(ctx, args, &out, &errs)
+	status = command(ctx, args, &out, &errs)
 	left, err := os.ReadDir(temp)
 	if err != nil {
 		t.Fatal(err)
@@ -75,6 +75,7 @@ func TestRunComparesStacks(t *testing.T) {
 		t.Fatalf("status %d, stderr %q; want 0 and nothing", status, stderr)
 	}
 	for _, want := range []string{
+		"Scenario mixed: any entity is loaded",
 		"3 states of 7B to 11B, 25B in all; 5 entities, 90% loads, 2 at a time, 20ms for each stack, seed 7;",
 		"  1  memory(keep=2)\n  2  cache | memory(keep=2)\n",
 		notes,
@@ -88,8 +89,8 @@ func TestRunComparesStacks(t *testing.T) {
 		t.Fatalf("want two rows of 15 values:\n%s", stdout)
 	}
 	bare, cached := got[0], got[1]
-	if bare[0] != "1" || cached[0] != "2" || bare[2] != "1.00" || cached[2] == "" {
-		t.Errorf("numbers %s, %s, ratios %s, %s; want 1, 2, 1.00 and another", bare[0], cached[0], bare[2], cached[2])
+	if bare[0] != "1" || cached[0] != "2" || bare[1] != "1.00" || cached[1] == "" {
+		t.Errorf("numbers %s, %s, ratios %s, %s; want 1, 2, 1.00 and another", bare[0], cached[0], bare[1], cached[1])
 	}
 	if bare[7] != none || !strings.HasSuffix(cached[7], "%") {
 		t.Errorf("hits %s, %s; want none and some percent", bare[7], cached[7])
@@ -114,7 +115,7 @@ func TestDefaultRun(t *testing.T) {
 		t.Fatalf("want five rows:\n%s", stdout)
 	}
 	for _, r := range got {
-		if r[1] == none || r[12] == none || r[13] != "0" || r[14] != "0" {
+		if r[2] == none || r[12] == none || r[13] != "0" || r[14] != "0" {
 			t.Errorf("%v; want a stack that was measured, lists, and has no bad read", r)
 		}
 	}
@@ -165,13 +166,20 @@ func TestParseFlags(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := workload.Options{Seed: 9, Reads: -1, IDs: 4, Concurrency: 3, Duration: 5 * time.Second}
-	if !reflect.DeepEqual(cfg.opts, want) || !slices.Equal(cfg.states, []string{"a", "b"}) {
-		t.Errorf("options %+v of states %q; want %+v of a and b", cfg.opts, cfg.states, want)
+	want, err := workload.Options{Seed: 9, Reads: -1, IDs: 4, Concurrency: 3, Duration: 5 * time.Second}.Resolve()
+	if err != nil || !reflect.DeepEqual(cfg.opts, want) || !slices.Equal(cfg.states, []string{"a", "b"}) {
+		t.Errorf("options %+v of states %q, %v; want %+v of a and b", cfg.opts, cfg.states, err, want)
 	}
 	defaults, err := parseFlags(nil)
-	if want := (workload.Options{Seed: 1, Reads: 0.9, IDs: 200, Concurrency: 8, Duration: 2 * time.Second}); err != nil || !reflect.DeepEqual(defaults.opts, want) {
-		t.Errorf("defaults %+v, %v; want %+v, as -help says", defaults.opts, err, want)
+	if o := defaults.opts; err != nil || o.Seed != 1 || o.Scenario != workload.Mixed || o.Reads != 0.9 || o.IDs != 200 || o.Concurrency != 8 || o.Duration != 2*time.Second || o.Rounds != 5 || defaults.preset.name != "default" {
+		t.Errorf("defaults %+v, %v; want what -help says", defaults, err)
+	}
+	all, err := parseFlags([]string{"-scenario", "drift", "-size", "2KiB-8KiB", "-incompressible", "0.5", "-change", "0", "-skew", "0", "-every", "3", "-rate", "100", "-warmup", "0s", "-rounds", "2",
+		"-backend-latency", "load=20ms,save=1ms", "-preset", "layers", "-prices", "put=1,storage=2"})
+	o := all.opts
+	if err != nil || o.Scenario != workload.Drift || o.MinBytes != 2<<10 || o.MaxBytes != 8<<10 || o.Incompressible != 0.5 || o.Change != -1 || o.Skew != -1 || o.Every != 3 || o.Rate != 100 || o.Warmup != -1 || o.Rounds != 2 ||
+		all.delay != (delay{20 * time.Millisecond, time.Millisecond}) || all.preset.name != "layers" || all.prices.Put != 1 || all.prices.Get != 0.0004 || all.prices.Storage != 2 {
+		t.Errorf("%+v, %v; want what the flags say", all, err)
 	}
 	if len(cfg.stacks) != 2 || cfg.stacks[0].String() != "memory(keep=3)" || cfg.stacks[1].String() != "zstd | memory(keep=1)" {
 		t.Errorf("stacks %v", cfg.stacks)
@@ -180,7 +188,7 @@ func TestParseFlags(t *testing.T) {
 
 func TestHelp(t *testing.T) {
 	status, stdout, stderr := bench(t, t.Context(), "-help")
-	if status != exitOK || stdout != help || stderr != "" {
+	if status != exitOK || stdout != help() || stderr != "" {
 		t.Errorf("status %d, stdout %q, stderr %q; want 0 and the help", status, stdout, stderr)
 	}
 }
@@ -192,6 +200,34 @@ func TestBadInputOpensNothing(t *testing.T) {
 		args []string
 		want []string // in stderr
 	}{
+		{[]string{"-scenario", "warm"}, []string{"-scenario", `"warm"`, "mixed, hot, recovery"}},
+		{[]string{"-scenario", "recovery", "-rate", "5"}, []string{"Rate 5", "recovery"}},
+		{[]string{"-size", "1KiB-x"}, []string{"-size", "1KiB to 64MiB"}},
+		{[]string{"-size", "4MiB-1KiB"}, []string{"-size", "smaller size first"}},
+		{[]string{"-size", "128MiB"}, []string{"-size", "1KiB to 64MiB"}},
+		{[]string{"-size", "2KiB", "-states", dir}, []string{"-size", "-states"}},
+		{[]string{"-incompressible", "2"}, []string{"-incompressible", "0 to 1"}},
+		{[]string{"-change", "-0.1"}, []string{"-change", "0 to 1"}},
+		{[]string{"-skew", "1"}, []string{"-skew", "above 1"}},
+		{[]string{"-skew", "NaN"}, []string{"-skew", "above 1"}},
+		{[]string{"-every", "0"}, []string{"-every", "1 to 1000000"}},
+		{[]string{"-rate", "0"}, []string{"-rate", "above 0"}},
+		{[]string{"-rounds", "0"}, []string{"-rounds", "1 to 1000"}},
+		{[]string{"-warmup", "-1s"}, []string{"-warmup", "durations"}},
+		{[]string{"-backend-latency", "x"}, []string{"-backend-latency", "load=20ms,save=1ms"}},
+		{[]string{"-backend-latency", "delete=1ms"}, []string{"-backend-latency", "load=20ms,save=1ms"}},
+		{[]string{"-backend-latency", "2m"}, []string{"-backend-latency", "0 to 1m"}},
+		{[]string{"-preset", "fast"}, []string{"-preset", "default, layers"}},
+		{[]string{"-preset", "layers"}, []string{"either -preset, or stacks"}},
+		{[]string{"-stacks", filepath.Join(dir, "absent")}, []string{"-stacks", "absent"}},
+		{[]string{"-stacks", os.DevNull}, []string{"-stacks", "holds no stack"}},
+		{[]string{"-prices", "put=x"}, []string{"-prices", "put, get and storage"}},
+		{[]string{"-prices", "list=1"}, []string{"-prices", "put, get and storage"}},
+		{[]string{"-o", dir}, []string{"-o", "a file to write"}},
+		{[]string{"-o", filepath.Join(dir, "no", "report.html")}, []string{"-o", "a folder that is there"}},
+		{[]string{"-save", dir}, []string{"-save", "does not exist"}},
+		{[]string{"-compare", filepath.Join(dir, "absent")}, []string{"-compare", "absent"}},
+		{[]string{"-compare", os.DevNull}, []string{"-compare", "no saved run"}},
 		{[]string{"-duration", "0s"}, []string{"-duration", `"0s"`, "above 0"}},
 		{[]string{"-duration", "-1s"}, []string{"-duration", `"-1s"`, "above 0"}},
 		{[]string{"-duration", "soon"}, []string{"-duration", `"soon"`, "500ms"}},
@@ -242,7 +278,7 @@ func TestAFailingStackFailsTheRunAndKeepsTheOthers(t *testing.T) {
 		t.Errorf("status %d, stderr %q; want %d and a line about stack 1", status, stderr, exitFailed)
 	}
 	got := rows(t, stdout)
-	if len(got) != 2 || got[0][1] != none || got[1][1] == none || got[1][2] != none {
+	if len(got) != 2 || got[0][2] != none || got[1][2] == none || got[1][1] != none {
 		t.Errorf("want an empty row and a measured one, which has nothing to be a ratio to:\n%s", stdout)
 	}
 }
@@ -316,9 +352,13 @@ type broken struct{}
 func (broken) Write([]byte) (int, error) { return 0, errors.New("broken pipe") }
 
 func smallConfig() config {
-	return config{opts: workload.Options{
+	opts, err := workload.Options{
 		States: [][]byte{[]byte("one"), []byte("two two"), []byte("three")}, IDs: 3, Reads: 0.5, Duration: 20 * time.Millisecond, Concurrency: 2, Seed: 1,
-	}}
+	}.Resolve()
+	if err != nil {
+		panic(err)
+	}
+	return config{opts: opts}
 }
 
 func target(name string, s store.SnapshotStore) workload.Target {
@@ -332,4 +372,70 @@ func newMemory(t *testing.T) store.SnapshotStore {
 		t.Fatal(err)
 	}
 	return s
+}
+
+func TestEveryScenarioAndPreset(t *testing.T) {
+	for _, scenario := range workload.Scenarios() {
+		status, stdout, stderr := bench(t, t.Context(), "-scenario", string(scenario), "-size", "1KiB-8KiB", "-ids", "5", "-concurrency", "3", "-duration", "30ms", "-rounds", "2",
+			"-stack", "memory", "-stack", "cache | singleflight | delta(min=0) | zstd | memory")
+		if status != exitOK || stderr != "" || !strings.Contains(stdout, scenario.Meaning()) {
+			t.Errorf("%s: status %d, stderr %q:\n%s", scenario, status, stderr, stdout)
+		}
+	}
+	for _, p := range presets {
+		status, stdout, stderr := bench(t, t.Context(), "-preset", p.name, "-size", "1KiB-8KiB", "-ids", "5", "-concurrency", "3", "-duration", "30ms", "-rounds", "2", "-backend-latency", "100us")
+		if status != exitOK || stderr != "" || len(rows(t, stdout)) != len(p.stacks) {
+			t.Errorf("%s: status %d, stderr %q:\n%s", p.name, status, stderr, stdout)
+		}
+	}
+}
+
+func TestStacksFile(t *testing.T) {
+	folder := writeFiles(t, map[string]string{"stacks": "# two of them\nmemory\n\n  cache | memory(keep=1)  \n"})
+	cfg, err := parseFlags([]string{"-stacks", filepath.Join(folder, "stacks"), "-stack", "zstd | memory"})
+	if err != nil || len(cfg.stacks) != 3 || cfg.stacks[1].String() != "cache | memory(keep=1)" || cfg.stacks[2].String() != "zstd | memory(keep=3)" {
+		t.Errorf("stacks %v, %v", cfg.stacks, err)
+	}
+}
+
+func TestSaveCompareAndReport(t *testing.T) {
+	dir := t.TempDir()
+	saved, page := filepath.Join(dir, "run.json"), filepath.Join(dir, "report.html")
+	args := []string{"-states", statesFolder(t), "-duration", "20ms", "-ids", "5", "-stack", "memory", "-stack", "zstd | memory"}
+	if status, stdout, stderr := bench(t, t.Context(), append(args, "-save", saved)...); status != exitOK {
+		t.Fatalf("status %d, %q, %q", status, stdout, stderr)
+	}
+	status, stdout, stderr := bench(t, t.Context(), append(args, "-compare", saved, "-o", page)...)
+	if status != exitOK || !strings.Contains(stdout, "Since ") || !strings.Contains(stdout, "now to then") {
+		t.Errorf("status %d, stderr %q:\n%s", status, stderr, stdout)
+	}
+	if html, err := os.ReadFile(page); err != nil || !bytes.Contains(html, []byte("zstd | memory(keep=3)")) || !bytes.HasPrefix(html, []byte("<!DOCTYPE html>")) {
+		t.Errorf("the page is %.40q, %v", html, err)
+	}
+	if status, _, stderr := bench(t, t.Context(), append(args, "-save", saved)...); status != exitUsage || !strings.Contains(stderr, "does not exist") {
+		t.Errorf("a kept run would be lost: status %d, stderr %q", status, stderr)
+	}
+	status, _, stderr = bench(t, t.Context(), append(args, "-reads", "0.5", "-compare", saved)...)
+	if status != exitFailed || !strings.Contains(stderr, "reads was 0.9 and is 0.5; allowed are runs that did the same") {
+		t.Errorf("another workload: status %d, stderr %q", status, stderr)
+	}
+}
+
+func TestBackendLatencyIsBeneathTheWrappers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cfg := smallConfig()
+		cfg.delay = delay{load: 10 * time.Millisecond, save: 30 * time.Millisecond}
+		cfg.opts.Duration = time.Second
+		var err error
+		if cfg.stacks, err = parseStacks([]string{"cache | memory", "memory"}, nil); err != nil {
+			t.Fatal(err)
+		}
+		var results []workload.Result
+		if results, err = workload.Run(t.Context(), targets(cfg)[1:], cfg.opts); err != nil {
+			t.Fatal(err)
+		}
+		if r := results[0]; r.Loads.Min() < 9_900_000 || r.Loads.Max() > 10_100_000 || r.Saves.Min() < 29_900_000 || r.Saves.Max() > 30_100_000 {
+			t.Errorf("loads take %v to %v ns and saves %v to %v", r.Loads.Min(), r.Loads.Max(), r.Saves.Min(), r.Saves.Max())
+		}
+	})
 }

@@ -1,12 +1,14 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"fmt"
-	"net/url"
-	"path/filepath"
+	"io"
+	"os"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/snapstack/snapstack/bench/workload"
 	"github.com/snapstack/snapstack/store"
@@ -14,40 +16,41 @@ import (
 	"github.com/snapstack/snapstack/store/storetest"
 )
 
-// defaultStacks returns the stacks that are compared where none are named, keeping
-// what they store in dir, an absolute path: a durable backend bare, under the
-// wrappers for hot reads, and with compression beside them; the other durable
-// backend; and memory, which shows what is possible at most.
-func defaultStacks(dir string) ([]stack.Spec, error) {
-	file := func(name string) string { return filepath.Join(dir, name) }
-	folder := func(name string) string {
-		return (&url.URL{Scheme: "file", Path: filepath.ToSlash(file(name))}).String()
+// stackTexts returns the texts in a file of stacks: one on each line, empty ones and
+// those that begin with # left out.
+func stackTexts(path string) ([]string, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, err
 	}
-	var specs []stack.Spec
-	for _, text := range []string{
-		fmt.Sprintf("sqlite(path=%q)", file("1.db")),
-		fmt.Sprintf("cache | singleflight | sqlite(path=%q)", file("2.db")),
-		fmt.Sprintf("cache | singleflight | zstd | sqlite(path=%q)", file("3.db")),
-		fmt.Sprintf("objectstore(url=%q)", folder("4")),
-		"memory",
-	} {
-		spec, err := stack.Parse(text)
-		if err != nil {
-			return nil, err
+	defer file.Close()       // it was only read
+	const maxBytes = 1 << 20 // of a file that somebody wrote by hand
+	lines := bufio.NewScanner(io.LimitReader(file, maxBytes))
+	var texts []string
+	for lines.Scan() {
+		line := strings.TrimSpace(lines.Text())
+		if line != "" && !strings.HasPrefix(line, "#") {
+			texts = append(texts, line)
 		}
-		if spec, err = withKeep(spec); err != nil {
-			return nil, err
-		}
-		specs = append(specs, spec)
 	}
-	return specs, nil
+	if err := lines.Err(); err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	if len(texts) == 0 {
+		return nil, fmt.Errorf("%s: holds no stack; allowed is one on each line", path)
+	}
+	return texts, nil
 }
 
 // withKeep returns the spec with a bound on the snapshots that its backends keep
-// of an entity, unless they have one: a run saves them by the thousand.
+// of an entity, unless they have one: a run saves them by the thousand. Where there is a
+// delta the bound is its own.
 func withKeep(spec stack.Spec) (stack.Spec, error) {
 	spec = slices.Clone(spec)
 	backend := &spec[len(spec)-1]
+	if at := slices.IndexFunc(spec, func(l stack.Layer) bool { return l.Name == "delta" }); at >= 0 {
+		backend = &spec[at]
+	}
 	if backend.Name == "route" {
 		backend.Options = slices.Clone(backend.Options)
 		for i, option := range backend.Options {
@@ -69,24 +72,28 @@ func withKeep(spec stack.Spec) (stack.Spec, error) {
 	return spec, spec.Check()
 }
 
-// targets returns what opens the stacks, with a counter above each backend. In their
-// names temp, if it is not empty, gives way to TEMP, being long.
-func targets(specs []stack.Spec, temp string) []workload.Target {
-	all := make([]workload.Target, len(specs))
-	for i, spec := range specs {
-		name := spec.String()
-		if temp != "" {
-			name = strings.ReplaceAll(name, temp, "TEMP")
-		}
+// A delay is added to what reaches the backends, to see stacks on slower ones.
+type delay struct{ load, save time.Duration }
+
+// targets returns what opens the stacks of cfg, with what counts and delays between their
+// layers.
+func targets(cfg config) []workload.Target {
+	all := make([]workload.Target, len(cfg.stacks))
+	for i, spec := range cfg.stacks {
 		all[i] = workload.Target{
-			Name: name,
+			Name: nameOf(spec, cfg.temp),
 			Open: func(ctx context.Context) (store.SnapshotStore, error) {
-				counted := false
+				at := len(spec) // the backend is opened first
 				return spec.Open(ctx, func(_ stack.Layer, s store.SnapshotStore) store.SnapshotStore {
-					if counted {
+					at--
+					if at == len(spec)-1 && cfg.delay != (delay{}) {
+						s = storetest.NewLatency(s, storetest.LatencyOptions{Before: cfg.delay.of})
+					}
+					// A cache works with the bytes of a singleflight directly beneath it: between
+					// them nothing may stand, and what one lets through the other gets.
+					if at == 0 || spec[at].Name == "singleflight" && spec[at-1].Name == "cache" {
 						return s
 					}
-					counted = true // the backend is opened first
 					return storetest.NewCounter(s)
 				})
 			},
@@ -94,3 +101,16 @@ func targets(specs []stack.Spec, temp string) []workload.Target {
 	}
 	return all
 }
+
+// of returns by how much an operation is delayed.
+func (d delay) of(op, _ string) time.Duration {
+	switch op {
+	case store.OpLoadLatest, store.OpLoadBefore, store.OpList:
+		return d.load
+	default:
+		return d.save
+	}
+}
+
+// nameOf returns what the stack is called: its text, in which TEMP stands for temp.
+func nameOf(spec stack.Spec, temp string) string { return shortened(spec.String(), temp) }

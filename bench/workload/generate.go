@@ -20,8 +20,17 @@ func Generate(seed uint64) [][]byte {
 	return generate(seed, generatedStates, 1<<10, 4<<20)
 }
 
-// generated returns the states of a run that brings none of its own: as Generate does,
-// within the sizes of the options, and about 128 MiB in all at most.
+// GenerateFor returns the states that a run with the options generates if it brings none
+// of its own: like those of Generate, but for what the options say, and about 128 MiB in
+// all at most. The error is of the options and matches store.ErrInvalid.
+func GenerateFor(o Options) ([][]byte, error) {
+	o, err := o.Resolve()
+	if err != nil {
+		return nil, fmt.Errorf("workload: %w", err)
+	}
+	return generated(o), nil
+}
+
 func generated(o Options) [][]byte {
 	n := generatedStates
 	for n > 8 && meanBytes(o)*float64(n) > 128<<20 {

@@ -7,6 +7,7 @@ import (
 	"math"
 	"runtime"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -14,6 +15,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/snapstack/snapstack/cache"
+	"github.com/snapstack/snapstack/compress"
 	"github.com/snapstack/snapstack/objectstore"
 	"github.com/snapstack/snapstack/store"
 )
@@ -315,6 +317,9 @@ func (s *subject) measureStored(ctx context.Context) error {
 		}
 		return nil
 	})
+	if err == nil {
+		err = s.addBases(ctx, &stored)
+	}
 	if errors.Is(err, errors.ErrUnsupported) {
 		return nil
 	}
@@ -322,6 +327,25 @@ func (s *subject) measureStored(ctx context.Context) error {
 		s.result.Stored = &Stored{StoredBytes: stored.Load(), StateBytes: given.Load()}
 	}
 	return err
+}
+
+// addBases adds what the bases of a Delta take, which it does not list: they stand in the
+// store beneath it, under ids that end in those of the entities.
+func (s *subject) addBases(ctx context.Context, stored *atomic.Int64) error {
+	delta, ok := store.As[*compress.Delta](s.store)
+	if !ok {
+		return nil
+	}
+	for info, err := range store.List(ctx, delta.Unwrap(), "") {
+		if err != nil {
+			return err
+		}
+		before, _, found := strings.Cut(info.PersistenceID, fmt.Sprintf("snapstack-bench-%d-", s.number))
+		if found && before != "" {
+			stored.Add(info.StoredBytes)
+		}
+	}
+	return nil
 }
 
 // each calls visit with every entity, Concurrency of them at a time, until one
