@@ -27,11 +27,8 @@ type LayerStats struct {
 }
 
 // Stats returns what every layer of a stack has done, outermost first, however the
-// stack was opened. Its result encodes as JSON, so that it can be published:
-//
-//	expvar.Publish("snapshots", expvar.Func(func() any { return stack.Stats(snapshots) }))
-//
-// The layers are asked one after the other, while calls go on.
+// stack was opened. Its result encodes as JSON, so that it can be published by package
+// expvar, as the example does. The layers are asked one after the other, while calls go on.
 func Stats(s store.SnapshotStore) []LayerStats {
 	var layers []LayerStats
 	for s != nil {

@@ -4,7 +4,7 @@
 //
 //	func TestConformance(t *testing.T) {
 //		storetest.Run(t, func(t *testing.T, c storetest.Config) store.SnapshotStore {
-//			s, err := mystore.Open(t.TempDir(), mystore.Options{Keep: c.Keep})
+//			s, err := folder.Open(t.TempDir(), folder.Options{Keep: c.Keep})
 //			if err != nil {
 //				t.Fatal(err)
 //			}
