@@ -53,7 +53,7 @@ func statsOf(s store.SnapshotStore) LayerStats {
 	case *encrypt.Store:
 		return LayerStats{Layer: "encrypt", Stats: s.Stats()}
 	case *store.Fallback:
-		return LayerStats{Layer: "fallback"}
+		return LayerStats{Layer: "fallback", Stats: s.Stats()}
 	case *store.Limit:
 		return LayerStats{Layer: "limit", Stats: s.Stats()}
 	case *observe.Store:
