@@ -12,7 +12,8 @@
 //
 //     <!-- from: examples/folder/folder.go -->
 //
-//     is part of that file, letter for letter.
+//     is part of that file, letter for letter. Go in the comments of Go files is type-checked
+//     likewise.
 //
 //   - Each stack in text form is parsed, also those in the comments of Go files. One
 //     without a backend is parsed above memory.
@@ -56,7 +57,7 @@ type block struct {
 var (
 	codeSpan = regexp.MustCompile("`([^`]+)`")
 	link     = regexp.MustCompile(`\]\(([^)#]+)(#[^)]*)?\)`)
-	comment  = regexp.MustCompile(`^<!--\s*(.*?)\s*-->$`)
+	note     = regexp.MustCompile(`^<!--\s*(.*?)\s*-->$`)
 )
 
 // pages returns every Markdown file of the repository.
@@ -113,7 +114,7 @@ func readPage(t *testing.T, path string) page {
 		switch {
 		case isFence && open == nil:
 			open = &block{page: path, line: nr + 1, language: fence}
-			if m := comment.FindStringSubmatch(above); m != nil {
+			if m := note.FindStringSubmatch(above); m != nil {
 				open.note = m[1]
 			}
 		case isFence:

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 )
 
 // FallbackOptions configures a Fallback.
@@ -23,6 +24,13 @@ type FallbackOptions struct {
 type Fallback struct {
 	inner SnapshotStore
 	opts  FallbackOptions
+
+	passedOver atomic.Int64
+}
+
+// FallbackStats is what a Fallback has done since it was made.
+type FallbackStats struct {
+	PassedOver int64 // corrupt snapshots that loads came by, each time that they did: what OnCorrupt is told
 }
 
 var (
@@ -96,6 +104,9 @@ func (f *Fallback) Close() error { return f.inner.Close() }
 // Unwrap implements Wrapper.
 func (f *Fallback) Unwrap() SnapshotStore { return f.inner }
 
+// Stats returns what has happened so far.
+func (f *Fallback) Stats() FallbackStats { return FallbackStats{PassedOver: f.passedOver.Load()} }
+
 // older returns the newest intact snapshot below the one that newest says is
 // corrupt.
 func (f *Fallback) older(ctx context.Context, persistenceID string, newest error) (Snapshot, error) {
@@ -107,9 +118,7 @@ func (f *Fallback) older(ctx context.Context, persistenceID string, newest error
 			return Snapshot{}, newest // does not say which is corrupt: nowhere to go on
 		}
 		bound = named.SequenceNr
-		if f.opts.OnCorrupt != nil {
-			f.opts.OnCorrupt(persistenceID, bound, corrupt)
-		}
+		f.passOver(persistenceID, bound, corrupt)
 		if attempt >= f.opts.Attempts {
 			return Snapshot{}, newest
 		}
@@ -122,5 +131,13 @@ func (f *Fallback) older(ctx context.Context, persistenceID string, newest error
 		default:
 			return snap, err
 		}
+	}
+}
+
+// passOver counts and reports a corrupt snapshot.
+func (f *Fallback) passOver(persistenceID string, sequenceNr uint64, err error) {
+	f.passedOver.Add(1)
+	if f.opts.OnCorrupt != nil {
+		f.opts.OnCorrupt(persistenceID, sequenceNr, err)
 	}
 }

@@ -59,9 +59,7 @@ func (t *Typed[T]) older(ctx context.Context, persistenceID string, sequenceNr u
 		if errors.Is(undecodable, errors.ErrUnsupported) {
 			return value, 0, undecodable
 		}
-		if fallback.opts.OnCorrupt != nil {
-			fallback.opts.OnCorrupt(persistenceID, sequenceNr, undecodable)
-		}
+		fallback.passOver(persistenceID, sequenceNr, undecodable)
 		if attempt >= fallback.opts.Attempts {
 			return value, 0, newest
 		}

@@ -258,8 +258,8 @@ func TestTypedFallsBack(t *testing.T) {
 			} else if err != nil || nr != c.want || got != (account{"Ada", 7}) {
 				t.Errorf("LoadLatest = %v at %d, %v; want that at %d", got, nr, err, c.want)
 			}
-			if !slices.Equal(reported, c.reported) {
-				t.Errorf("reported are %v; want %v", reported, c.reported)
+			if !slices.Equal(reported, c.reported) || f.Stats().PassedOver != int64(len(reported)) {
+				t.Errorf("reported are %v and counted %+v; want %v", reported, f.Stats(), c.reported)
 			}
 		})
 	}

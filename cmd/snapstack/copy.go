@@ -44,23 +44,25 @@ func copyAll(ctx context.Context, in arguments) (err error) {
 	if err != nil || !in.verify {
 		return err
 	}
-	return compare(ctx, in, src, dst, keep(spec))
+	return compare(ctx, in, src, dst, func(id string) int { return keep(spec, id) })
 }
 
 // compare reads every snapshot of src from both stores, and reports those that differ
 // or are missing in dst. Where dst retains only so many of an id the older ones may be
 // missing.
-func compare(ctx context.Context, in arguments, src, dst store.SnapshotStore, keep int) error {
+func compare(ctx context.Context, in arguments, src, dst store.SnapshotStore, keep func(id string) int) error {
 	bar := newProgress(in.stderr, "verified")
 	defer bar.end()
 	var same, retired, wrong, corrupt, size int64
-	id, newer := "", 0 // of the id at hand, how many are in dst that are newer than the one at hand
+	// Of the id at hand: how many are in dst that are newer than the one at hand, and how many
+	// dst retains.
+	id, newer, retains := "", 0, 0
 	for info, err := range store.List(ctx, src, "") {
 		if err != nil {
 			return err
 		}
 		if info.PersistenceID != id {
-			id, newer = info.PersistenceID, 0
+			id, newer, retains = info.PersistenceID, 0, keep(info.PersistenceID)
 		}
 		want, err := loadAt(ctx, src, id, info.SequenceNr)
 		if errors.Is(err, store.ErrNotFound) {
@@ -83,7 +85,7 @@ func compare(ctx context.Context, in arguments, src, dst store.SnapshotStore, ke
 		case err == nil && bytes.Equal(got.State, want.State) && got.Timestamp.Equal(want.Timestamp):
 			same++
 			size += int64(len(want.State))
-		case errors.Is(err, store.ErrNotFound) && keep > 0 && newer >= keep:
+		case errors.Is(err, store.ErrNotFound) && retains > 0 && newer >= retains:
 			retired++
 		case err == nil:
 			wrong++

@@ -147,7 +147,7 @@ func TestCompareTellsMissingFromRetired(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		err = compare(t.Context(), arguments{stdout: &out, stderr: &out}, a, b, keep)
+		err = compare(t.Context(), arguments{stdout: &out, stderr: &out}, a, b, func(string) int { return keep })
 		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
 			t.Errorf("keep %d: %v; want %q\n%s", keep, err, want, out.String())
 		}
@@ -155,6 +155,28 @@ func TestCompareTellsMissingFromRetired(t *testing.T) {
 			t.Error(err)
 		}
 	}
+}
+
+// What one stack of a route lets go says nothing about the others.
+func TestKeepIsThatOfTheIDsOwnStack(t *testing.T) {
+	spec, err := stack.Parse(`cache | route(a-="zstd | memory(keep=2)",a-b-="route(a-b-c=\"memory(keep=5)\",\"\"=\"memory\")",""="memory(keep=7)")`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for id, want := range map[string]int{"a-1": 2, "a-b-1": 0, "a-b-c1": 5, "order-1": 7} {
+		if got := keep(spec, id); got != want {
+			t.Errorf("%s is kept %d times; want %d", id, got, want)
+		}
+	}
+
+	src := sqliteAt(file(t))
+	for _, id := range []string{"a-1", "order-1"} {
+		for nr := range 3 {
+			shell{t: t, stdin: "state"}.want("", "put", src, id, fmt.Sprint(nr))
+		}
+	}
+	dst := fmt.Sprintf(`route(a-=%q,""=%q)`, sqliteAt(file(t), "keep=1"), sqliteAt(file(t)))
+	shell{t: t}.want("copied 6 snapshots of 30 B\nverified 4 snapshots of 20 B; older than DST keeps: 2 snapshots\n", "copy", src, dst)
 }
 
 func TestVerifyFindsWhatIsCorrupt(t *testing.T) {

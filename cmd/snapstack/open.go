@@ -9,6 +9,7 @@ import (
 	"os"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/snapstack/snapstack/store"
 	"github.com/snapstack/snapstack/store/stack"
@@ -100,16 +101,29 @@ func checkExists(backend stack.Layer) error {
 	return nil
 }
 
-// keep returns how many snapshots of an id the backends of the spec retain at least;
+// keep returns how many snapshots of the id the backend retains that the spec has for it;
 // 0 is all.
-func keep(spec stack.Spec) int {
-	least := 0
-	for _, backend := range backends(spec) {
-		if n, err := strconv.Atoi(option(backend, "keep")); err == nil && n > 0 && (least == 0 || n < least) {
-			least = n
+func keep(spec stack.Spec, id string) int {
+	backend := spec[len(spec)-1]
+	if backend.Name == "route" {
+		routed := ""
+		longest := -1
+		for _, o := range backend.Options {
+			if strings.HasPrefix(id, o.Name) && len(o.Name) > longest {
+				routed, longest = o.Value, len(o.Name)
+			}
 		}
+		inner, err := stack.Parse(routed)
+		if err != nil {
+			return 0 // no stack is for the id; every load of it says so
+		}
+		return keep(inner, id)
 	}
-	return least
+	n, err := strconv.Atoi(option(backend, "keep"))
+	if err != nil {
+		return 0 // there is none; it has been checked
+	}
+	return n
 }
 
 // option returns the value of an option, or "".

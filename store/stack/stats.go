@@ -27,11 +27,8 @@ type LayerStats struct {
 }
 
 // Stats returns what every layer of a stack has done, outermost first, however the
-// stack was opened. Its result encodes as JSON, so that it can be published:
-//
-//	expvar.Publish("snapshots", expvar.Func(func() any { return stack.Stats(snapshots) }))
-//
-// The layers are asked one after the other, while calls go on.
+// stack was opened. Its result encodes as JSON, so that it can be published by package
+// expvar, as the example does. The layers are asked one after the other, while calls go on.
 func Stats(s store.SnapshotStore) []LayerStats {
 	var layers []LayerStats
 	for s != nil {
@@ -58,7 +55,7 @@ func statsOf(s store.SnapshotStore) LayerStats {
 	case *encrypt.Store:
 		return LayerStats{Layer: "encrypt", Stats: s.Stats()}
 	case *store.Fallback:
-		return LayerStats{Layer: "fallback"}
+		return LayerStats{Layer: "fallback", Stats: s.Stats()}
 	case *store.Limit:
 		return LayerStats{Layer: "limit", Stats: s.Stats()}
 	case *observe.Store:

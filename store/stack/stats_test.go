@@ -50,6 +50,9 @@ func TestStatsOfEveryLayer(t *testing.T) {
 	if got := layers[3].Stats.(cache.Stats); got.Misses != 3 || got.Entries != 1 {
 		t.Errorf("the cache's are %+v", got)
 	}
+	if got := layers[2].Stats.(store.FallbackStats); got.PassedOver != 0 {
+		t.Errorf("the fallback's are %+v", got)
+	}
 	if got := layers[5].Stats.(store.LimitStats); got.Loads != 3 {
 		t.Errorf("the limit's are %+v", got)
 	}

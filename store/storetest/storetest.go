@@ -1,10 +1,10 @@
 // Package storetest is the conformance suite of snapshot stores: [Run] holds
 // every clause of the contract in package store as a named subtest. The author
-// of a backend or wrapper calls it from one test:
+// of a backend or wrapper calls it from one test, as examples/folder does:
 //
 //	func TestConformance(t *testing.T) {
 //		storetest.Run(t, func(t *testing.T, c storetest.Config) store.SnapshotStore {
-//			s, err := mystore.Open(t.TempDir(), mystore.Options{Keep: c.Keep})
+//			s, err := folder.Open(t.TempDir(), folder.Options{Keep: c.Keep})
 //			if err != nil {
 //				t.Fatal(err)
 //			}

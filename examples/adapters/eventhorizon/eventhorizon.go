@@ -3,7 +3,7 @@
 // then finds both in one value.
 //
 //	snapshots, err := stack.Open(ctx, "cache | zstd | sqlite(path=snapshots.db,keep=3)")
-//	both, err := eventhorizon.New(events, snapshots)
+//	both, err := eventhorizon.New(journal, snapshots)
 //	aggregates, err := events.NewAggregateStore(both,
 //		events.WithSnapshotStrategy(events.NewEveryNumberEventSnapshotStrategy(100)))
 //
@@ -47,15 +47,15 @@ var (
 
 // New returns a Store over an event store and a stack, both of which it closes when it is
 // closed itself.
-func New(events eh.EventStore, snapshots store.SnapshotStore) (*Store, error) {
-	if events == nil || snapshots == nil {
+func New(journal eh.EventStore, snapshots store.SnapshotStore) (*Store, error) {
+	if journal == nil || snapshots == nil {
 		return nil, fmt.Errorf("eventhorizon: %w: the event store or the stack is nil", store.ErrInvalid)
 	}
 	codec, err := store.Versioned(store.JSON[record](), 1, nil)
 	if err != nil {
 		return nil, err
 	}
-	return &Store{inner: events, snapshots: snapshots, typed: store.NewTyped(snapshots, codec)}, nil
+	return &Store{inner: journal, snapshots: snapshots, typed: store.NewTyped(snapshots, codec)}, nil
 }
 
 // record is what a state holds.
