@@ -1,15 +1,18 @@
-// Command bench runs one workload over several stacks and compares them, on
-// generated states or on the user's own:
+// Command bench tells which stack to run: it does the same work on several, on
+// generated states or on the user's own, checks every read, and says what each did, what
+// that took, and what to make of it:
 //
 //	go run ./bench
+//	go run ./bench -o report.html
 //	go run ./bench -states snapshots/ -stack 'sqlite(path=a.db)' -stack 'cache | zstd | sqlite(path=b.db)'
 //
 // or trains a dictionary for zstd from them:
 //
 //	go run ./bench -states snapshots/ -train states.dict
 //
-// -help explains the flags, and package bench/workload the workload and what it
-// checks. The table goes to stdout; progress, if stderr is a terminal, and whatever
+// -help explains the flags, package bench/workload the work and what it checks, and
+// package bench/run what -json prints and -save keeps. The tables and the advice go to
+// stdout; progress, if stderr is a terminal, and whatever
 // is wrong go to stderr. The exit status is 0 where every read of every stack was
 // right, 1 where one was not, an operation failed or a stack could not be measured,
 // 2 where the command line or a states file is wrong (nothing was opened or

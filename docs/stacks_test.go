@@ -19,7 +19,7 @@ import (
 // stackText matches what is meant as a stack: layers that have options, or stand in a row.
 var stackText = regexp.MustCompile(`^` + layerName + `(\([^)]*=.*\)|\s*(\([^)]*=.*\))?\s*\|\s*` + layerName + `\b.*)$`)
 
-const layerName = `(memory|sqlite|objectstore|cache|singleflight|zstd|encrypt|fallback|limit|log|route)`
+const layerName = `(memory|sqlite|objectstore|cache|singleflight|zstd|delta|encrypt|fallback|limit|log|route)`
 
 var (
 	singleQuoted = regexp.MustCompile(`'([^']+)'`)

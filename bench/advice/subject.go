@@ -47,8 +47,8 @@ func (s subject) operations() int64 { return s.Loads.Count + s.Saves.Count }
 // name returns "stack 3".
 func (s subject) name() string { return "stack " + strconv.Itoa(s.number) }
 
-// layers returns the names of the layers, as "cache | zstd | sqlite"; the text where it is
-// not a stack's.
+// layers returns the names of the layers with bars between them; the text where it is not
+// a stack's.
 func (s subject) layers() string {
 	if s.spec == nil {
 		return s.Text

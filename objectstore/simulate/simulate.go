@@ -4,16 +4,23 @@
 // wants fewer requests, without a server.
 //
 // It waits with the timers of package time. In a bubble of testing/synctest these need
-// no time, so that hours pass in seconds:
+// no time, so that hours pass in seconds. There
 //
-//	synctest.Test(t, func(t *testing.T) {
-//		bucket, err := simulate.New(objectstore.NewMemoryBucket(), simulate.S3())
-//		...
-//		start := time.Now()
-//		... // load
-//		took := time.Since(start)                                // as on S3
-//		paid := simulate.S3Prices().Requests(bucket.Counts()) // in US dollars
-//	})
+//	bucket, err := simulate.New(objectstore.NewMemoryBucket(), simulate.S3())
+//	if err != nil {
+//		return err
+//	}
+//	snapshots, err := objectstore.New(bucket, objectstore.Options{})
+//	if err != nil {
+//		return err
+//	}
+//	start := time.Now()
+//	_, err = snapshots.LoadLatest(ctx, "order-42")
+//	took := time.Since(start)
+//	paid := simulate.S3Prices().Requests(bucket.Counts())
+//	fmt.Println(took, paid, err)
+//
+// tells how long a load takes on S3, and what it costs in US dollars.
 package simulate
 
 import (
