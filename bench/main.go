@@ -77,6 +77,13 @@ func command(ctx context.Context, args []string, stdout, stderr io.Writer) (stat
 		complain(stderr, err)
 		return exitUsage
 	}
+	if cfg.old != nil {
+		// Before minutes of measuring rather than after.
+		if err := run.Comparable(cfg.old.Workload, newWorkload(cfg)); err != nil {
+			complain(stderr, fmt.Errorf("-compare: %w", err))
+			return exitUsage
+		}
+	}
 	if cfg.train != "" {
 		return trainDictionary(ctx, cfg, stdout, stderr)
 	}
@@ -182,8 +189,6 @@ func show(cfg config, r run.Run, stdout io.Writer) error {
 	} else {
 		text = describe(r) + legend(r, cfg.temp) + table(r) + "\n" + costs(r) + notes + "\n"
 		if cfg.old != nil {
-			// Runs that can't be compared are told apart before, by the command line, but for
-			// the states, and a stack that both have may be missing.
 			changes, err := run.Compare(*cfg.old, r)
 			if err != nil {
 				return fmt.Errorf("-compare: %w", err)

@@ -415,8 +415,8 @@ func TestSaveCompareAndReport(t *testing.T) {
 	if status, _, stderr := bench(t, t.Context(), append(args, "-save", saved)...); status != exitUsage || !strings.Contains(stderr, "does not exist") {
 		t.Errorf("a kept run would be lost: status %d, stderr %q", status, stderr)
 	}
-	status, _, stderr = bench(t, t.Context(), append(args, "-reads", "0.5", "-compare", saved)...)
-	if status != exitFailed || !strings.Contains(stderr, "reads was 0.9 and is 0.5; allowed are runs that did the same") {
+	status, stdout, stderr = bench(t, t.Context(), append(args, "-reads", "0.5", "-compare", saved)...)
+	if status != exitUsage || stdout != "" || !strings.Contains(stderr, "-compare: run: invalid comparison: reads was 0.9 and is 0.5; allowed are runs that did the same") {
 		t.Errorf("another workload: status %d, stderr %q", status, stderr)
 	}
 }

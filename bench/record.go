@@ -16,25 +16,10 @@ import (
 func newRecord(cfg config, started time.Time, interrupted bool, results []workload.Result) run.Run {
 	r := run.Run{
 		Format: run.Format, Started: started.UTC().Truncate(time.Second), Seconds: time.Since(started).Seconds(), Interrupted: interrupted,
-		Machine: run.Machine{Go: runtime.Version(), OS: runtime.GOOS, Arch: runtime.GOARCH, CPUs: runtime.GOMAXPROCS(0)},
-		Prices:  cfg.prices,
-		Stacks:  []run.Stack{},
-		Workload: run.Workload{
-			Scenario: string(cfg.opts.Scenario), Meaning: cfg.opts.Scenario.Meaning(),
-			IDs: cfg.opts.IDs, Reads: max(0, cfg.opts.Reads), Skew: max(0, cfg.opts.Skew), Change: max(0, cfg.opts.Change),
-			Concurrency: cfg.opts.Concurrency, Rate: cfg.opts.Rate,
-			DurationSeconds: cfg.opts.Duration.Seconds(), WarmupSeconds: cfg.warmup().Seconds(), Rounds: cfg.opts.Rounds,
-			LoadDelaySeconds: cfg.delay.load.Seconds(), SaveDelaySeconds: cfg.delay.save.Seconds(), Seed: cfg.opts.Seed,
-			States: run.States{Generated: len(cfg.states) == 0, Count: len(cfg.opts.States)},
-		},
-	}
-	for i, state := range cfg.opts.States {
-		n := int64(len(state))
-		r.Workload.States.Bytes += n
-		r.Workload.States.MaxBytes = max(r.Workload.States.MaxBytes, n)
-		if i == 0 || n < r.Workload.States.MinBytes {
-			r.Workload.States.MinBytes = n
-		}
+		Machine:  run.Machine{Go: runtime.Version(), OS: runtime.GOOS, Arch: runtime.GOARCH, CPUs: runtime.GOMAXPROCS(0)},
+		Prices:   cfg.prices,
+		Stacks:   []run.Stack{},
+		Workload: newWorkload(cfg),
 	}
 	for i := range results {
 		s := newStackRecord(cfg, &results[i])
@@ -44,6 +29,27 @@ func newRecord(cfg config, started time.Time, interrupted bool, results []worklo
 		r.Stacks = append(r.Stacks, s)
 	}
 	return r
+}
+
+// newWorkload returns what is asked for, as data.
+func newWorkload(cfg config) run.Workload {
+	o := cfg.opts
+	w := run.Workload{
+		Scenario: string(o.Scenario), Meaning: o.Scenario.Meaning(),
+		IDs: o.IDs, Reads: max(0, o.Reads), Skew: max(0, o.Skew), Change: max(0, o.Change), Concurrency: o.Concurrency, Rate: o.Rate,
+		DurationSeconds: o.Duration.Seconds(), WarmupSeconds: cfg.warmup().Seconds(), Rounds: o.Rounds,
+		LoadDelaySeconds: cfg.delay.load.Seconds(), SaveDelaySeconds: cfg.delay.save.Seconds(), Seed: o.Seed,
+		States: run.States{Generated: len(cfg.states) == 0, Count: len(o.States)},
+	}
+	for i, state := range o.States {
+		n := int64(len(state))
+		w.States.Bytes += n
+		w.States.MaxBytes = max(w.States.MaxBytes, n)
+		if i == 0 || n < w.States.MinBytes {
+			w.States.MinBytes = n
+		}
+	}
+	return w
 }
 
 func newStackRecord(cfg config, r *workload.Result) run.Stack {

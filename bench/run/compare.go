@@ -25,34 +25,40 @@ type Change struct {
 // Differs says whether there is a difference that the noise does not explain.
 func (c Change) Differs() bool { return c.Ok && math.Abs(c.Ratio-1) > c.Noise }
 
-// Compare returns what became of the stacks that both runs have, in the order of the new
-// one. Where the runs did not do the same, so that nothing can be compared, it returns an
-// error that matches store.ErrInvalid and says what differs.
-func Compare(old, now Run) ([]Change, error) {
-	a, b := old.Workload, now.Workload
-	a.DurationSeconds, a.WarmupSeconds, a.Rounds = b.DurationSeconds, b.WarmupSeconds, b.Rounds // they may differ
+// Comparable returns an error that matches store.ErrInvalid, and says what differs, where
+// two runs did not do the same, so that what they measured can't be compared. How long they
+// took may differ.
+func Comparable(old, now Workload) error {
+	old.DurationSeconds, old.WarmupSeconds, old.Rounds = now.DurationSeconds, now.WarmupSeconds, now.Rounds
 	for _, one := range []struct {
 		name     string
 		old, now any
 	}{
-		{"scenario", a.Scenario, b.Scenario},
-		{"states", a.States, b.States},
-		{"ids", a.IDs, b.IDs},
-		{"reads", a.Reads, b.Reads},
-		{"skew", a.Skew, b.Skew},
-		{"change", a.Change, b.Change},
-		{"concurrency", a.Concurrency, b.Concurrency},
-		{"rate", a.Rate, b.Rate},
-		{"delay of loads", a.LoadDelaySeconds, b.LoadDelaySeconds},
-		{"delay of saves", a.SaveDelaySeconds, b.SaveDelaySeconds},
-		{"seed", a.Seed, b.Seed},
+		{"scenario", old.Scenario, now.Scenario},
+		{"states", old.States, now.States},
+		{"ids", old.IDs, now.IDs},
+		{"reads", old.Reads, now.Reads},
+		{"skew", old.Skew, now.Skew},
+		{"change", old.Change, now.Change},
+		{"concurrency", old.Concurrency, now.Concurrency},
+		{"rate", old.Rate, now.Rate},
+		{"delay of loads", old.LoadDelaySeconds, now.LoadDelaySeconds},
+		{"delay of saves", old.SaveDelaySeconds, now.SaveDelaySeconds},
+		{"seed", old.Seed, now.Seed},
 	} {
 		if one.old != one.now {
-			return nil, fmt.Errorf("run: %w comparison: %s was %v and is %v; allowed are runs that did the same", store.ErrInvalid, one.name, one.old, one.now)
+			return fmt.Errorf("run: %w comparison: %s was %+v and is %+v; allowed are runs that did the same", store.ErrInvalid, one.name, one.old, one.now)
 		}
 	}
-	if a != b {
-		return nil, fmt.Errorf("run: %w comparison: the workload was %+v and is %+v; allowed are runs that did the same", store.ErrInvalid, a, b)
+	return nil
+}
+
+// Compare returns what became of the stacks that both runs have, in the order of the new
+// one. Where they are not Comparable, or have no stack in common, it returns an error that
+// matches store.ErrInvalid.
+func Compare(old, now Run) ([]Change, error) {
+	if err := Comparable(old.Workload, now.Workload); err != nil {
+		return nil, err
 	}
 	var changes []Change
 	for i := range now.Stacks {
