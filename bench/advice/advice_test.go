@@ -261,7 +261,7 @@ func TestRules(t *testing.T) {
 		{name: "delta in vain", fires: changing(steady(layered(at(1000, "delta | sqlite"), layer("delta", 0, 1000), layer("sqlite", 0, 990))), .8), silent: changing(steady(layered(at(1000, "delta | sqlite"), layer("delta", 0, 1000), layer("sqlite", 0, 600))), .8),
 			want: "delta in stack 1 passes on 99 % of the bytes: states that change by 80 % each time are better saved whole."},
 		{name: "idle singleflight", fires: steady(layered(at(1000, "singleflight | sqlite"), flight(4))), silent: steady(layered(at(1000, "singleflight | sqlite"), flight(40))),
-			want: "Singleflight in stack 1 shared 0.4 % of its loads: here loads of one entity hardly meet. See -scenario recovery before leaving it out."},
+			want: "Singleflight in stack 1 shared 0.4 % of its loads: here loads of one entity hardly meet. See -scenario hot before leaving it out."},
 		{name: "fast disk", fires: undelayed(steady(quick)), silent: steady(quick),
 			want: "Half the saves of stack 1 take less than 60 µs: a disk of production may be slower, which favours zstd and the cache. Compare again with -backend-latency."},
 	} {
@@ -391,5 +391,30 @@ func TestOddRuns(t *testing.T) {
 	layers := []run.Layer{{Name: "cache"}, {Name: "zstd", Hits: new(int64(5))}, {}}
 	if text := Text(steady(layered(at(1000, "cache | zstd | sqlite"), layers...))); strings.Contains(text, "What the layers did") {
 		t.Errorf("layers that did nothing gave\n%s", text)
+	}
+}
+
+// Where every load is of another entity, with cold caches on purpose, nobody is told to
+// leave out what helps with hot ones, and what makes the run longer is another flag.
+func TestRecoveryIsNoReasonToLeaveACacheOut(t *testing.T) {
+	n := func(n int64) *int64 { return &n }
+	s := run.Stack{
+		Text: "cache | singleflight | memory", OpsPerSecond: 10, Rounds: []run.Round{{Seconds: 0.1, OpsPerSecond: 10}},
+		Loads: run.Latency{Count: 2000, P50: 1e-6, P99: 1e-6},
+		Layers: []run.Layer{
+			{Name: "cache", Loads: 2000, Hits: n(0), HeldBytes: n(50), LimitBytes: n(100)},
+			{Name: "singleflight", Loads: 2000, Shared: n(0)},
+			{Name: "memory", Loads: 2000},
+		},
+	}
+	r := run.Run{Format: 1, Workload: run.Workload{Scenario: "recovery", IDs: 2000}, Stacks: []run.Stack{s}}
+	got := strings.Join(strings.Fields(Text(r)), " ")
+	if strings.Contains(got, "leave it out") || strings.Contains(got, "leaving it out") || !strings.Contains(got, "Run longer (-rounds)") {
+		t.Errorf("got %s", got)
+	}
+	r.Workload.Scenario = "mixed"
+	got = strings.Join(strings.Fields(Text(r)), " ")
+	if !strings.Contains(got, "leave it out") || !strings.Contains(got, "leaving it out") || !strings.Contains(got, "Run longer (-duration)") {
+		t.Errorf("in another scenario: %s", got)
 	}
 }

@@ -98,8 +98,11 @@ func noCache(r run.Run, usable []subject, _ []sweep) string {
 	return ""
 }
 
-// cacheInVain: a cache that answers nothing.
-func cacheInVain(_ run.Run, usable []subject, sweeps []sweep) string {
+// cacheInVain: a cache that answers nothing, unless it was emptied on purpose.
+func cacheInVain(r run.Run, usable []subject, sweeps []sweep) string {
+	if recovery(r) {
+		return ""
+	}
 	for _, s := range usable {
 		if hits, ok := s.hits(); ok && hits < fewHits && !isSwept(s, "cache", "size", sweeps) {
 			return fmt.Sprintf("The cache of %s answers %s of its loads: for this workload leave it out.", s.name(), percent(hits))
@@ -177,8 +180,11 @@ func deltaPays(r run.Run, usable []subject, _ []sweep) string {
 	return ""
 }
 
-// idleSingleflight: loads of one entity that hardly ever meet.
-func idleSingleflight(_ run.Run, usable []subject, _ []sweep) string {
+// idleSingleflight: loads of one entity that hardly ever meet, though they may.
+func idleSingleflight(r run.Run, usable []subject, _ []sweep) string {
+	if recovery(r) {
+		return ""
+	}
 	for _, s := range usable {
 		if shared, ok := s.sharedLoads(); ok && shared >= fewShared {
 			return ""
@@ -186,7 +192,7 @@ func idleSingleflight(_ run.Run, usable []subject, _ []sweep) string {
 	}
 	for _, s := range usable {
 		if shared, ok := s.sharedLoads(); ok {
-			return fmt.Sprintf("Singleflight in %s shared %s of its loads: here loads of one entity hardly meet. See -scenario recovery before leaving it out.", s.name(), percent(shared))
+			return fmt.Sprintf("Singleflight in %s shared %s of its loads: here loads of one entity hardly meet. See -scenario hot before leaving it out.", s.name(), percent(shared))
 		}
 	}
 	return ""
@@ -217,3 +223,7 @@ func meanState(r run.Run) float64 {
 
 // option writes a size as people write it in the text of a stack.
 func option(size string) string { return strings.NewReplacer(" ", "", ".0 ", "").Replace(size) }
+
+// recovery says whether every entity was loaded once, with cold caches: a cache has nothing
+// to answer there, and no load meets another of the same entity.
+func recovery(r run.Run) bool { return r.Workload.Scenario == "recovery" }

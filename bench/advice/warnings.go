@@ -66,14 +66,14 @@ func warnings(r run.Run, all []subject) []string {
 				sentence(s.name()), count(reached), count(r.Workload.Rate))
 		}
 	}
-	if warning := uncertainty(measured); warning != "" {
+	if warning := uncertainty(r, measured); warning != "" {
 		said = append(said, warning)
 	}
 	return said
 }
 
 // uncertainty says why the figures of a run may not hold still; "" where they do.
-func uncertainty(measured []subject) string {
+func uncertainty(r run.Run, measured []subject) string {
 	if len(measured) == 0 {
 		return ""
 	}
@@ -85,8 +85,8 @@ func uncertainty(measured []subject) string {
 			}
 		}
 		if seconds < shortSeconds || s.operations() < shortOperations {
-			return fmt.Sprintf("The run was short: %s had %s operations in %s. Run longer (-duration) before deciding anything.",
-				s.name(), count(float64(s.operations())), duration(seconds))
+			return fmt.Sprintf("The run was short: %s had %s operations in %s. Run longer (%s) before deciding anything.",
+				s.name(), count(float64(s.operations())), duration(seconds), longer(r))
 		}
 	}
 	if len(measured) < 2 {
@@ -107,9 +107,17 @@ func uncertainty(measured []subject) string {
 	}
 	switch {
 	case level && worst > calmSpread:
-		return fmt.Sprintf("The spread over the rounds (±%s) is larger than the differences in throughput: run longer (-duration) to tell the stacks apart.", percent(worst))
+		return fmt.Sprintf("The spread over the rounds (±%s) is larger than the differences in throughput: run longer (%s) to tell the stacks apart.", percent(worst), longer(r))
 	case worst > noisySpread:
-		return fmt.Sprintf("The machine was noisy: rounds differ by up to %s. Smaller differences mean nothing; run longer (-duration).", percent(worst))
+		return fmt.Sprintf("The machine was noisy: rounds differ by up to %s. Smaller differences mean nothing; run longer (%s).", percent(worst), longer(r))
 	}
 	return ""
+}
+
+// longer returns the flag that makes a run longer.
+func longer(r run.Run) string {
+	if recovery(r) {
+		return "-rounds" // each takes the time that it takes
+	}
+	return "-duration"
 }
