@@ -64,9 +64,9 @@ SCENARIOS
   -skew N             how much hotter hot entities are, above 1; 0 makes all equal
   -every N            events between saves, in the scenario steady (default 10)
   -concurrency N      operations in flight
-  -rate N             operations due a second, whether or not the stack keeps up (an open
-                      loop): their latency counts from then. Without it an operation begins
-                      when another ends.
+  -rate N             operations due a second, or wakes in the scenario steady, whether or not
+                      the stack keeps up (an open loop): their latency counts from then.
+                      Without it an operation begins when another ends.
   -duration TIME      measured time of each stack (default 2s), in -rounds (default 5) turns
   -warmup TIME        time before that, which is not measured (default one turn)
   -seed N             seed of the generated states and of the choice of operations (default 1)

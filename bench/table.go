@@ -46,7 +46,11 @@ func describe(r run.Run) string {
 		fmt.Fprintf(&b, "%.4g%% of a state changed each time, ", 100*w.Change)
 	}
 	if w.Rate > 0 {
-		fmt.Fprintf(&b, "%s operations due a second, %d at a time at most, ", number3(w.Rate), w.Concurrency)
+		due := "operations"
+		if w.Scenario == "steady" {
+			due = "wakes"
+		}
+		fmt.Fprintf(&b, "%s %s due a second, %d at a time at most, ", number3(w.Rate), due, w.Concurrency)
 	} else {
 		fmt.Fprintf(&b, "%d at a time, ", w.Concurrency)
 	}

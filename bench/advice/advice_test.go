@@ -418,3 +418,12 @@ func TestRecoveryIsNoReasonToLeaveACacheOut(t *testing.T) {
 		t.Errorf("in another scenario: %s", got)
 	}
 }
+
+func TestWakesThatWereDueAreCounted(t *testing.T) {
+	s := run.Stack{Text: "memory", OpsPerSecond: 3500, Rounds: []run.Round{{Seconds: 9, OpsPerSecond: 3500}},
+		Loads: run.Latency{Count: 15750, P50: 1e-3, P99: 1e-3}, Saves: run.Latency{Count: 15750, P50: 1e-3, P99: 1e-3}}
+	r := run.Run{Format: 1, Workload: run.Workload{Scenario: "steady", IDs: 10, Rate: 3000}, Stacks: []run.Stack{s}}
+	if got := strings.Join(strings.Fields(Text(r)), " "); !strings.Contains(got, "did 1,750 of the 3,000 operations a second that were due") {
+		t.Errorf("got %s", got)
+	}
+}

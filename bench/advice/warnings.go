@@ -61,7 +61,7 @@ func warnings(r run.Run, all []subject) []string {
 		say("There was no stack to measure.")
 	}
 	for _, s := range measured {
-		if reached := s.OpsPerSecond; r.Workload.Rate > 0 && finite(r.Workload.Rate) && reached < missedRate*r.Workload.Rate {
+		if reached := begun(r, s); r.Workload.Rate > 0 && finite(r.Workload.Rate) && reached < missedRate*r.Workload.Rate {
 			say("%s did %s of the %s operations a second that were due: its latencies are those of a queue that grows.",
 				sentence(s.name()), count(reached), count(r.Workload.Rate))
 		}
@@ -120,4 +120,13 @@ func longer(r run.Run) string {
 		return "-rounds" // each takes the time that it takes
 	}
 	return "-duration"
+}
+
+// begun returns how many of what was due a second a stack did: operations, or in the
+// scenario steady the wakes, each of which begins with a load.
+func begun(r run.Run, s subject) float64 {
+	if r.Workload.Scenario != "steady" || s.operations() == 0 {
+		return s.OpsPerSecond
+	}
+	return s.OpsPerSecond * float64(s.Loads.Count) / float64(s.operations())
 }

@@ -105,7 +105,8 @@ type Options struct {
 	Concurrency int
 
 	// Rate is how many operations a second are due, of all workers together: an open
-	// loop. 0 means a closed loop. It is not for Recovery.
+	// loop. In Steady it is how many wakes. 0 means a closed loop. It is not for
+	// Recovery.
 	Rate float64
 
 	// Seed seeds the choice of entities and operations.
