@@ -67,7 +67,7 @@ type Prices struct {
 	Name    string  `json:"name"`    // whose, and of when
 	Put     float64 `json:"put"`     // of 1000 PUT or LIST requests
 	Get     float64 `json:"get"`     // of 1000 GET requests
-	Storage float64 `json:"storage"` // of 1 GB (10^9 bytes) kept for a month
+	Storage float64 `json:"storage"` // of 1 GB (2^30 bytes) kept for a month
 }
 
 // A Stack is what was measured of one stack.

@@ -97,7 +97,7 @@ func ExampleStats() {
 	// load latest "order-42": snapshot not found
 	// load latest "order-42": snapshot not found
 	// load latest "order-42": snapshot not found
-	// [{"layer":"cache","stats":{"Hits":0,"NegativeHits":0,"Misses":3,"StaleFills":0,"Evictions":0,"Entries":0,"Bytes":0}},{"layer":"singleflight","stats":{"Flights":3,"Shared":0}},{"layer":"memory"}]
+	// [{"layer":"cache","stats":{"Hits":0,"NegativeHits":0,"Misses":3,"StaleFills":0,"Evictions":0,"Entries":0,"Bytes":0,"MaxBytes":67108864}},{"layer":"singleflight","stats":{"Flights":3,"Shared":0}},{"layer":"memory"}]
 }
 
 func TestREADMEShowsTheExample(t *testing.T) {
