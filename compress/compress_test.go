@@ -107,6 +107,25 @@ func TestStatesShrink(t *testing.T) {
 }
 
 // Being cut into frames costs a large state at most 1 % of what it takes in one.
+// Digits by chance repeat nothing, and take less than four bits each.
+func TestDigitsShrink(t *testing.T) {
+	random := rand.New(rand.NewPCG(1, 2))
+	for _, size := range []int{10_000, 100_000, 3 << 20} {
+		state := make([]byte, size)
+		for i := range state {
+			state[i] = byte('0' + random.IntN(10))
+		}
+		inner := mustMemory(t, 0)
+		s := mustNew(t, inner, compress.Options{})
+		mustSave(t, s, 1, state)
+		wantState(t, s, state)
+		if stored := len(storedState(t, inner)); stored > size/2 {
+			t.Errorf("%d digits take %d bytes; want half at most", size, stored)
+		}
+		mustClose(t, s)
+	}
+}
+
 func TestFramesTakeLittleMoreThanOne(t *testing.T) {
 	large := slices.MaxFunc(workload.Generate(1), func(a, b []byte) int { return len(a) - len(b) })
 	for name, state := range map[string][]byte{"4 MB": jsonState(4 << 20), "16 MB": jsonState(16 << 20), "of bench": large} {
