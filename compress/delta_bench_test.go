@@ -23,10 +23,13 @@ import (
 // bytes, of which every fourth becomes longer or shorter.
 func scattered(state []byte, share float64, seed uint64) []byte {
 	random := rand.New(rand.NewPCG(seed, 1))
-	if share >= 1 {
-		return unlike(len(state), seed)
-	}
 	changed := make([]byte, 0, len(state)+len(state)/64)
+	if share >= 1 {
+		for range state {
+			changed = append(changed, byte('0'+random.IntN(10)))
+		}
+		return changed
+	}
 	for at := 0; at < len(state); {
 		n := 16 + random.IntN(33)
 		end := min(at+int(random.ExpFloat64()*float64(n)*(1-share)/share), len(state))
