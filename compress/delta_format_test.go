@@ -183,6 +183,22 @@ func closedRecord(unfinished []byte) []byte {
 	return append(binary.LittleEndian.AppendUint32(bytes.Clone(unfinished), sum), "\xe7end\x0a\x00\xd1\x89"...)
 }
 
+// A difference of the right form that leads to another state than was saved.
+func TestDeltaLyingDifference(t *testing.T) {
+	d := newDamagedDelta(t)
+	snap, err := d.inner.LoadBefore(t.Context(), id, 3)
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := bytes.Index(snap.State, []byte("in front of"))
+	if at < 0 {
+		t.Fatal("the literals are not where they should be")
+	}
+	lying := bytes.Clone(snap.State[:len(snap.State)-12])
+	lying[at] ^= 1
+	d.wantCorrupt(t, id, 2, closedRecord(lying), "another literal", at)
+}
+
 // FuzzDelta loads any record.
 func FuzzDelta(f *testing.F) {
 	for _, golden := range deltaGoldens {

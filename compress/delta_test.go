@@ -690,3 +690,138 @@ func TestDeltaMaxStateBytes(t *testing.T) {
 	mustSave(t, d, 4, jsonState(1000))
 	wantState(t, d, jsonState(1000))
 }
+
+// A base is used for a week, so that others may remove it after eight days.
+func TestDeltaUsesABaseForAWeek(t *testing.T) {
+	now := time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC)
+	d := mustDelta(t, mustMemory(t, 0), compress.DeltaOptions{Now: func() time.Time { return now }})
+	defer mustClose(t, d)
+	states := history(3, 100_000)
+	for i, want := range []int64{1, 1, 2} {
+		mustSave(t, d, uint64(i+1), states[i])
+		if got := d.Stats().Bases; got != want {
+			t.Errorf("after %v: %d bases; want %d", now, got, want)
+		}
+		now = now.Add(4 * 24 * time.Hour)
+	}
+}
+
+// A writer with a name goes on from its own base and from nobody else's.
+func TestDeltaGoesOnFromItsOwnBaseOnly(t *testing.T) {
+	inner := mustMemory(t, 0)
+	states := history(2, 100_000)
+	one := mustDelta(t, shared{inner}, compress.DeltaOptions{Writer: "one"})
+	mustSave(t, one, 1, states[0])
+	two := mustDelta(t, shared{inner}, compress.DeltaOptions{Writer: "two"})
+	mustSave(t, two, 2, states[1])
+	if stats := two.Stats(); stats.Bases != 1 {
+		t.Errorf("%+v; want a base of its own", stats)
+	}
+	if err := one.Delete(t.Context(), id, 1); err != nil {
+		t.Fatal(err)
+	}
+	mustClose(t, one)
+	mustClose(t, two)
+	reader := mustDelta(t, inner, compress.DeltaOptions{})
+	defer mustClose(t, reader)
+	wantState(t, reader, states[1])
+}
+
+// A save that failed may be stored all the same, in the place of one that needed no base.
+func TestDeltaForgetsWhatAFailedSaveReplaced(t *testing.T) {
+	now := time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC)
+	inner := &storedButFailed{SnapshotStore: mustMemory(t, 0)}
+	d := mustDelta(t, inner, compress.DeltaOptions{MaxDeltas: 1, Now: func() time.Time { return now }})
+	defer mustClose(t, d)
+	states := history(8, 100_000)
+	small := []byte("a small state")
+	mustSave(t, d, 1, states[0]) // the first base
+	mustSave(t, d, 2, small)
+	inner.failing = 2
+	if err := d.Save(t.Context(), snapshot(2, states[1])); err == nil {
+		t.Fatal("the save was to fail")
+	}
+	now = now.Add(2 * time.Hour)
+	mustSave(t, d, 3, states[2])
+	mustSave(t, d, 3, small)
+	mustSave(t, d, 4, states[3]) // the second base
+	if stats := d.Stats(); stats.Bases != 2 {
+		t.Fatalf("%+v; want two bases", stats)
+	}
+	if err := d.Delete(t.Context(), id, 1); err != nil {
+		t.Fatal(err)
+	}
+	inner.failing = 0
+	d = mustDelta(t, shared{inner.SnapshotStore.(*memory.Store)}, compress.DeltaOptions{})
+	if snap, err := d.LoadBefore(t.Context(), id, 3); err != nil || !bytes.Equal(snap.State, states[1]) {
+		t.Errorf("what was stored though its save failed: %v", err)
+	}
+}
+
+// storedButFailed does the save of a number, and says that it failed.
+type storedButFailed struct {
+	store.SnapshotStore
+	failing uint64
+}
+
+func (s *storedButFailed) Unwrap() store.SnapshotStore { return s.SnapshotStore }
+
+func (s *storedButFailed) Save(ctx context.Context, snap store.Snapshot) error {
+	err := s.SnapshotStore.Save(ctx, snap)
+	if err == nil && s.failing != 0 && snap.SequenceNr == s.failing {
+		return store.Wrap(store.OpSave, snap.PersistenceID, snap.SequenceNr, errors.New("connection lost"))
+	}
+	return err
+}
+
+// Whatever fails between a Delta and its store, before or after it took effect: what was
+// acknowledged is there, and nothing is called corrupt.
+func TestDeltaWithFaults(t *testing.T) {
+	for seed := range uint64(6) {
+		random := rand.New(rand.NewPCG(seed, 1))
+		var mu sync.Mutex
+		fail := func(string, string) error {
+			mu.Lock()
+			defer mu.Unlock()
+			if random.IntN(6) == 0 {
+				return errors.New("disk on fire")
+			}
+			return nil
+		}
+		inner := mustMemory(t, 0)
+		faulty := storetest.NewFaults(shared{inner}, storetest.FaultOptions{Before: fail, After: fail})
+		opts := compress.DeltaOptions{MinBytes: -1, MaxShare: 1, MaxDeltas: 3, Keep: 2 + int(seed%2), Writer: "writer"}
+		d := mustDelta(t, faulty, opts)
+		states := history(8, 3000)
+		acknowledged := uint64(0)
+		for nr := uint64(1); nr < 300; nr++ {
+			if err := d.Save(t.Context(), snapshot(nr, states[nr%8])); err == nil {
+				acknowledged = nr
+			}
+			if nr%40 == 0 { // a restart
+				d = mustDelta(t, faulty, opts)
+			}
+			if nr%50 == 0 && acknowledged > 1 {
+				_ = d.Delete(t.Context(), id, acknowledged-1) // may fail
+			}
+			reader := mustDelta(t, shared{inner}, compress.DeltaOptions{})
+			snap, err := reader.LoadLatest(t.Context(), id)
+			if errors.Is(err, store.ErrNotFound) && acknowledged == 0 {
+				continue
+			}
+			if err != nil || snap.SequenceNr < acknowledged || !bytes.Equal(snap.State, states[snap.SequenceNr%8]) {
+				t.Fatalf("seed %d: after %d, of which %d was acknowledged: number %d, %v", seed, nr, acknowledged, snap.SequenceNr, err)
+			}
+			for below := snap.SequenceNr; ; {
+				snap, err := reader.LoadBefore(t.Context(), id, below)
+				if errors.Is(err, store.ErrNotFound) {
+					break
+				}
+				if err != nil || !bytes.Equal(snap.State, states[snap.SequenceNr%8]) {
+					t.Fatalf("seed %d: number %d below %d: %v", seed, snap.SequenceNr, below, err)
+				}
+				below = snap.SequenceNr
+			}
+		}
+	}
+}

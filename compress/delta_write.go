@@ -30,7 +30,9 @@ func (d *Delta) write(ctx context.Context, h *head, snap store.Snapshot) error {
 		return d.writeWhole(ctx, h, snap)
 	}
 	if !h.known {
-		d.recall(ctx, h)
+		if err := d.recall(ctx, h); err != nil {
+			return err
+		}
 	}
 	if b := h.writing.Load(); b != nil && h.differences < d.opts.MaxDeltas && d.opts.Now().Sub(b.name.made()) < baseUse {
 		diff, ok := b.blocks().differ(snap.State, int(d.opts.MaxShare*float64(len(snap.State))))
@@ -123,29 +125,59 @@ func (d *Delta) put(ctx context.Context, h *head, snap store.Snapshot, record []
 	return nil
 }
 
-// recall finds out, once, which base the newest snapshot is from. Only a writer with a
-// name can have made it before.
-func (d *Delta) recall(ctx context.Context, h *head) {
-	h.known = true
-	if !d.named {
-		return
+// recall finds out, once, which bases of the id there are already, and which of them the
+// newest snapshot is from. Only a writer with a name can have made them before.
+func (d *Delta) recall(ctx context.Context, h *head) error {
+	if d.named {
+		stands, _ := baseID(d.opts.Writer, h.id)
+		newest, err := d.newestBase(ctx, stands)
+		if err != nil {
+			return fmt.Errorf("its bases: %w", cause(err))
+		}
+		// A base is never replaced, not even where the clock was put back since.
+		for last := d.lastBase.Load(); last < newest && !d.lastBase.CompareAndSwap(last, newest); {
+			last = d.lastBase.Load()
+		}
+		h.writing.Store(d.recalled(ctx, h))
 	}
-	// Where this fails there is no base at hand, and a new one is made: nothing is lost,
-	// and the Save says by itself whether the store fails.
+	h.known = true
+	return nil
+}
+
+// newestBase returns the greatest number of the bases that stand under an id; 0 where there
+// are none.
+func (d *Delta) newestBase(ctx context.Context, stands string) (uint64, error) {
+	if _, ok := store.As[store.Lister](d.inner); ok {
+		for info, err := range store.List(ctx, d.inner, stands) {
+			return info.SequenceNr, err // they are listed newest first
+		}
+		return 0, nil
+	}
+	snap, err := d.inner.LoadLatest(ctx, stands)
+	if errors.Is(err, store.ErrNotFound) {
+		return 0, nil
+	}
+	return snap.SequenceNr, err
+}
+
+// recalled returns the base that the newest snapshot is from, if it is one of ours. Where
+// that can't be told there is none at hand, and a new one is made: nothing is lost, and the
+// Save says by itself whether the store fails.
+func (d *Delta) recalled(ctx context.Context, h *head) *base {
 	snap, err := d.inner.LoadLatest(ctx, storedID(h.id))
 	if err != nil || !isRecord(snap.State) {
-		return
+		return nil
 	}
 	r, err := d.parse(snap.State)
 	if err != nil || r.kind != recordDifference || r.base.writer != d.opts.Writer {
-		return
+		return nil
 	}
 	b, err := d.baseOf(ctx, h.id, r.base)
 	if err != nil {
-		return
+		return nil
 	}
 	// It was there while we have the turn, and who does not have it removes none of ours.
-	h.writing.Store(b)
+	return b
 }
 
 // nextBase returns the number of a new base: milliseconds since 1970 and twenty bits
