@@ -18,7 +18,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // TestConformance runs the whole contract over stacks: each layer on its own is in
 // its package's tests, so here are the orders that people use and those that they
 // shouldn't but may. BACKEND stands for a backend that keeps as many snapshots as
-// the clause asks for.
+// the clause asks for, or all where a delta sees to that, as KEEP says.
 func TestConformance(t *testing.T) {
 	memory := func(_ *testing.T, keep int) string { return fmt.Sprintf("memory(keep=%d)", keep) }
 	sqlite := func(t *testing.T, keep int) string {
@@ -35,6 +35,7 @@ func TestConformance(t *testing.T) {
 		}
 	}
 
+	const delta = "delta(min=0,share=1,deltas=3,keep=KEEP)"
 	t.Setenv("SNAPSTACK_TEST_KEYS", "1:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=")
 	for _, c := range []struct {
 		wrappers string
@@ -53,11 +54,20 @@ func TestConformance(t *testing.T) {
 		{"zstd | singleflight | cache | BACKEND", map[string]func(*testing.T, int) string{"bucket": bucket}},
 		{"cache | cache | BACKEND", map[string]func(*testing.T, int) string{"memory": memory}},
 		{"cache(size=64KiB) | zstd | cache(negative_ttl=1m) | zstd | singleflight | singleflight | BACKEND", map[string]func(*testing.T, int) string{"memory": memory}},
+		// Every other wrapper under a delta, and every other over one.
+		{"cache | singleflight | " + delta + " | zstd | BACKEND", map[string]func(*testing.T, int) string{"sqlite": sqlite, "directory": directory}},
+		{delta + " | fallback | cache | singleflight | limit | zstd | encrypt(keys=env:SNAPSTACK_TEST_KEYS,context=test) | log | BACKEND", map[string]func(*testing.T, int) string{"memory": memory}},
+		{"fallback | cache | singleflight | limit | zstd(min=0) | encrypt(keys=env:SNAPSTACK_TEST_KEYS,context=test) | log | " + delta + " | BACKEND", map[string]func(*testing.T, int) string{"route": routed(memory, bucket)}},
 	} {
 		for name, backend := range c.backends {
 			t.Run(strings.ReplaceAll(strings.Replace(c.wrappers, "BACKEND", name, 1), " ", ""), func(t *testing.T) {
 				storetest.Run(t, func(t *testing.T, sc storetest.Config) store.SnapshotStore {
-					s, err := stack.Open(t.Context(), strings.Replace(c.wrappers, "BACKEND", backend(t, sc.Keep), 1))
+					keep := sc.Keep
+					if strings.Contains(c.wrappers, delta) {
+						keep = 0
+					}
+					text := strings.Replace(c.wrappers, "KEEP", fmt.Sprint(sc.Keep), 1)
+					s, err := stack.Open(t.Context(), strings.Replace(text, "BACKEND", backend(t, keep), 1))
 					if err != nil {
 						t.Fatal(err)
 					}
