@@ -71,7 +71,7 @@ func TestNewDeltaRefusesBadOptions(t *testing.T) {
 		want  string
 	}{
 		"no store":          {nil, compress.DeltaOptions{}, "compress: invalid inner store: nil"},
-		"MaxShare below":    {mustMemory(t, 0), compress.DeltaOptions{MaxShare: -0.1}, "compress: invalid MaxShare -0.1; allowed are 0 (for 0.25) to 1"},
+		"MaxShare below":    {mustMemory(t, 0), compress.DeltaOptions{MaxShare: -0.1}, "compress: invalid MaxShare -0.1; allowed are 0 (for 0.1) to 1"},
 		"MaxShare above":    {mustMemory(t, 0), compress.DeltaOptions{MaxShare: 1.1}, "invalid MaxShare 1.1"},
 		"MaxShare none":     {mustMemory(t, 0), compress.DeltaOptions{MaxShare: math.NaN()}, "invalid MaxShare NaN"},
 		"MaxDeltas":         {mustMemory(t, 0), compress.DeltaOptions{MaxDeltas: -1}, "invalid MaxDeltas -1; allowed are 0 (for 16) and more"},
@@ -131,7 +131,7 @@ func basesOf(t testing.TB, inner store.SnapshotStore) (stands string, numbers []
 
 func TestDeltaStoresDifferences(t *testing.T) {
 	counter := storetest.NewCounter(mustMemory(t, 0))
-	d := mustDelta(t, counter, compress.DeltaOptions{})
+	d := mustDelta(t, counter, compress.DeltaOptions{MaxShare: 0.25})
 	defer mustClose(t, d)
 	states := history(40, 200_000)
 	for i, state := range states {
