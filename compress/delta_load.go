@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 
 	"github.com/cespare/xxhash/v2"
 
@@ -219,6 +218,3 @@ func cause(err error) error {
 	}
 	return err
 }
-
-// all is a bound of Delete that leaves nothing.
-const all = math.MaxUint64

@@ -774,6 +774,44 @@ func (s *storedButFailed) Save(ctx context.Context, snap store.Snapshot) error {
 	return err
 }
 
+// A removal of bases may fail and be done late all the same. It names the last base that
+// there was, so that it does not meet those that are made in the meantime.
+func TestDeltaRemovesNoBaseToCome(t *testing.T) {
+	inner := &recordedDeletes{SnapshotStore: mustMemory(t, 0)}
+	d := mustDelta(t, inner, compress.DeltaOptions{})
+	defer mustClose(t, d)
+	states := history(2, 100_000)
+	mustSave(t, d, 1, states[0])
+	stands, bases := basesOf(t, inner)
+	if err := d.Delete(t.Context(), id, math.MaxUint64); err != nil {
+		t.Fatal(err)
+	}
+	if bound := inner.bounds[stands]; bound != bases[0] {
+		t.Errorf("bases up to %d were removed; want %d, the last there was", bound, bases[0])
+	}
+	mustSave(t, d, 1, states[1])
+	if err := inner.Delete(t.Context(), stands, inner.bounds[stands]); err != nil { // late
+		t.Fatal(err)
+	}
+	wantState(t, mustDelta(t, shared{inner.SnapshotStore.(*memory.Store)}, compress.DeltaOptions{}), states[1])
+}
+
+// recordedDeletes remembers the last bound of Delete of each id.
+type recordedDeletes struct {
+	store.SnapshotStore
+	bounds map[string]uint64
+}
+
+func (r *recordedDeletes) Unwrap() store.SnapshotStore { return r.SnapshotStore }
+
+func (r *recordedDeletes) Delete(ctx context.Context, of string, bound uint64) error {
+	if r.bounds == nil {
+		r.bounds = make(map[string]uint64)
+	}
+	r.bounds[of] = bound
+	return r.SnapshotStore.Delete(ctx, of, bound)
+}
+
 // Whatever fails between a Delta and its store, before or after it took effect: what was
 // acknowledged is there, and nothing is called corrupt.
 func TestDeltaWithFaults(t *testing.T) {

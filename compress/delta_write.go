@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"time"
 
@@ -258,7 +259,7 @@ func (d *Delta) removeUnused(ctx context.Context, h *head, numbers []uint64) err
 	if len(h.bases) == 0 {
 		return nil
 	}
-	needed := uint64(all) // the least number of a base that is
+	needed := uint64(math.MaxUint64) // the least number of a base that is
 	if b := h.writing.Load(); b != nil && len(numbers) > 0 {
 		needed = b.name.number
 	}
@@ -290,10 +291,9 @@ func (d *Delta) removeUnused(ctx context.Context, h *head, numbers []uint64) err
 	if b := h.writing.Load(); b != nil && b.name.number < needed {
 		h.writing.Store(nil)
 	}
-	bound := needed
-	if bound != all {
-		bound--
-	}
+	// Not all there may ever be: where this fails it may come to be done late, and must not
+	// meet the bases that are made until then.
+	bound := min(needed-1, h.bases[len(h.bases)-1])
 	if err := d.inner.Delete(ctx, stands, bound); err != nil {
 		return err
 	}
