@@ -67,7 +67,8 @@ SCENARIOS
   -rate N             operations due a second, or wakes in the scenario steady, whether or not
                       the stack keeps up (an open loop): their latency counts from then.
                       Without it an operation begins when another ends.
-  -duration TIME      measured time of each stack (default 2s), in -rounds (default 5) turns
+  -duration TIME      measured time of each stack, all rounds together (default 2s)
+  -rounds N           turns that each stack takes, one after the other (default 5)
   -warmup TIME        time before that, which is not measured (default one turn)
   -seed N             seed of the generated states and of the choice of operations (default 1)
 

@@ -1,6 +1,10 @@
 package compress
 
-import "hash/crc32"
+import (
+	"hash/crc32"
+	"runtime"
+	"sync"
+)
 
 // castagnoliReversed is the polynomial of CRC-32C without its highest term, x^0 in the
 // top bit as in hash/crc32.
@@ -9,6 +13,48 @@ const castagnoliReversed = crc32.Castagnoli
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 func checksum(b []byte) uint32 { return crc32.Checksum(b, castagnoli) }
+
+// copySummed copies src to dst, unless that is nil, and returns the checksum of src. Large
+// ones are copied and summed in parallel, a block at a time while it is in the processor's
+// caches.
+func copySummed(dst, src []byte) uint32 {
+	pieces := max(1, min(runtime.GOMAXPROCS(0), len(src)/pieceSize))
+	if pieces == 1 {
+		return copySummedPiece(dst, src)
+	}
+	sums := make([]uint32, pieces)
+	var wg sync.WaitGroup
+	for i := range pieces {
+		start, end := part(len(src), i, pieces), part(len(src), i+1, pieces)
+		wg.Go(func() {
+			if dst == nil {
+				sums[i] = checksum(src[start:end])
+			} else {
+				sums[i] = copySummedPiece(dst[start:end], src[start:end])
+			}
+		})
+	}
+	wg.Wait()
+	sum := sums[0]
+	for i := 1; i < pieces; i++ {
+		sum = joinChecksums(sum, sums[i], part(len(src), i+1, pieces)-part(len(src), i, pieces))
+	}
+	return sum
+}
+
+func copySummedPiece(dst, src []byte) uint32 {
+	if dst == nil {
+		return checksum(src)
+	}
+	const block = 64 << 10
+	var sum uint32
+	for len(src) > 0 {
+		n := copy(dst, src[:min(block, len(src))])
+		sum = crc32.Update(sum, castagnoli, dst[:n])
+		dst, src = dst[n:], src[n:]
+	}
+	return sum
+}
 
 // joinChecksums returns the checksum of bytes that have the checksum first, followed by
 // n bytes that have the checksum second, without looking at either again. Frames are

@@ -1,6 +1,7 @@
 package compress
 
 import (
+	"bytes"
 	"math/rand/v2"
 	"testing"
 )
@@ -17,6 +18,22 @@ func TestJoinChecksums(t *testing.T) {
 			if want := checksum(content[:n]); got != want {
 				t.Errorf("%d and %d bytes: %08x; want %08x", at, n-at, got, want)
 			}
+		}
+	}
+}
+
+func TestCopySummed(t *testing.T) {
+	src := make([]byte, 3<<20+17)
+	for i := range src {
+		src[i] = byte(i * 7 / 3)
+	}
+	for _, size := range []int{0, 1, 64 << 10, 64<<10 + 1, pieceSize, 2*pieceSize - 1, 2 * pieceSize, len(src)} {
+		dst := make([]byte, size)
+		if got, want := copySummed(dst, src[:size]), checksum(src[:size]); got != want || !bytes.Equal(dst, src[:size]) {
+			t.Errorf("%d bytes have the sum %08x; want %08x", size, got, want)
+		}
+		if got, want := copySummed(nil, src[:size]), checksum(src[:size]); got != want {
+			t.Errorf("%d bytes, not copied, have the sum %08x; want %08x", size, got, want)
 		}
 	}
 }

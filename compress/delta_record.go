@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/cespare/xxhash/v2"
 
@@ -72,7 +73,7 @@ func parseRecord(stored []byte, maxSize int64) (record, error) {
 	}
 	// Before anything else is believed: a flipped bit in the version must not look
 	// like a newer one.
-	if checksum(stored[:end]) != binary.LittleEndian.Uint32(stored[end:]) {
+	if copySummed(nil, stored[:end]) != binary.LittleEndian.Uint32(stored[end:]) {
 		return record{}, corrupt("checksum of the record does not match")
 	}
 	if v := stored[len(recordMagic)]; v != recordVersion {
@@ -124,8 +125,11 @@ func appendWhole(dst []byte, kind byte, state []byte) []byte {
 	dst = append(dst, recordMagic...)
 	dst = append(dst, recordVersion, kind)
 	dst = binary.AppendUvarint(dst, uint64(len(state)))
-	dst = append(dst, state...)
-	return appendRecordEnd(dst, start)
+	sum := checksum(dst[start:])
+	place := len(dst)
+	dst = slices.Grow(dst, len(state)+recordTrailer)[:place+len(state)]
+	sum = joinChecksums(sum, copySummed(dst[place:], state), len(state))
+	return append(binary.LittleEndian.AppendUint32(dst, sum), recordEnd...)
 }
 
 // appendDifference appends the record of a state of that size and sum.
@@ -142,12 +146,7 @@ func appendDifference(dst []byte, size int, sum uint64, base baseName, d differe
 	dst = binary.AppendUvarint(dst, uint64(len(d.steps)))
 	dst = append(dst, d.steps...)
 	dst = append(dst, d.literals...)
-	return appendRecordEnd(dst, start)
-}
-
-func appendRecordEnd(dst []byte, start int) []byte {
-	dst = binary.LittleEndian.AppendUint32(dst, checksum(dst[start:]))
-	return append(dst, recordEnd...)
+	return append(binary.LittleEndian.AppendUint32(dst, checksum(dst[start:])), recordEnd...)
 }
 
 // fields reads one field after another; ok is false once one was cut short.
