@@ -159,11 +159,11 @@ func TestCompareTellsMissingFromRetired(t *testing.T) {
 
 // What one stack of a route lets go says nothing about the others.
 func TestKeepIsThatOfTheIDsOwnStack(t *testing.T) {
-	spec, err := stack.Parse(`cache | route(a-="zstd | memory(keep=2)",a-b-="route(a-b-c=\"memory(keep=5)\",\"\"=\"memory\")",""="memory(keep=7)")`)
+	spec, err := stack.Parse(`cache | route(a-="zstd | memory(keep=2)",a-b-="route(a-b-c=\"memory(keep=5)\",\"\"=\"memory\")",d-="delta(keep=3) | memory",""="memory(keep=7)")`)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for id, want := range map[string]int{"a-1": 2, "a-b-1": 0, "a-b-c1": 5, "order-1": 7} {
+	for id, want := range map[string]int{"a-1": 2, "a-b-1": 0, "a-b-c1": 5, "d-1": 3, "order-1": 7} {
 		if got := keep(spec, id); got != want {
 			t.Errorf("%s is kept %d times; want %d", id, got, want)
 		}
@@ -176,6 +176,10 @@ func TestKeepIsThatOfTheIDsOwnStack(t *testing.T) {
 		}
 	}
 	dst := fmt.Sprintf(`route(a-=%q,""=%q)`, sqliteAt(file(t), "keep=1"), sqliteAt(file(t)))
+	shell{t: t}.want("copied 6 snapshots of 30 B\nverified 4 snapshots of 20 B; older than DST keeps: 2 snapshots\n", "copy", src, dst)
+
+	// A delta lets go in its backend's stead.
+	dst = "delta(keep=2) | " + sqliteAt(file(t))
 	shell{t: t}.want("copied 6 snapshots of 30 B\nverified 4 snapshots of 20 B; older than DST keeps: 2 snapshots\n", "copy", src, dst)
 }
 

@@ -101,29 +101,30 @@ func checkExists(backend stack.Layer) error {
 	return nil
 }
 
-// keep returns how many snapshots of the id the backend retains that the spec has for it;
-// 0 is all.
+// keep returns how many snapshots of the id the stack retains, by the one layer of it that
+// lets any go: a backend, or a delta, beneath which no other may. 0 is all.
 func keep(spec stack.Spec, id string) int {
+	for _, layer := range spec {
+		if n, err := strconv.Atoi(option(layer, "keep")); err == nil && n > 0 {
+			return n
+		}
+	}
 	backend := spec[len(spec)-1]
-	if backend.Name == "route" {
-		routed := ""
-		longest := -1
-		for _, o := range backend.Options {
-			if strings.HasPrefix(id, o.Name) && len(o.Name) > longest {
-				routed, longest = o.Value, len(o.Name)
-			}
-		}
-		inner, err := stack.Parse(routed)
-		if err != nil {
-			return 0 // no stack is for the id; every load of it says so
-		}
-		return keep(inner, id)
+	if backend.Name != "route" {
+		return 0
 	}
-	n, err := strconv.Atoi(option(backend, "keep"))
+	routed := ""
+	longest := -1
+	for _, o := range backend.Options {
+		if strings.HasPrefix(id, o.Name) && len(o.Name) > longest {
+			routed, longest = o.Value, len(o.Name)
+		}
+	}
+	inner, err := stack.Parse(routed)
 	if err != nil {
-		return 0 // there is none; it has been checked
+		return 0 // no stack is for the id; every load of it says so
 	}
-	return n
+	return keep(inner, id)
 }
 
 // option returns the value of an option, or "".
