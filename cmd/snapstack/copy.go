@@ -13,7 +13,7 @@ import (
 
 // copyAll is the command copy.
 func copyAll(ctx context.Context, in arguments) (err error) {
-	src, err := openExisting(ctx, in.positional[0])
+	src, err := openExisting(ctx, in.positional[0], nil)
 	if err != nil {
 		return fmt.Errorf("SRC: %w", err)
 	}

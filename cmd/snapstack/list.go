@@ -22,7 +22,7 @@ func list(ctx context.Context, in arguments) (err error) {
 			return usagef("ls: %v", err)
 		}
 	}
-	s, err := openExisting(ctx, in.positional[0])
+	s, err := openExisting(ctx, in.positional[0], nil)
 	if err != nil {
 		return err
 	}
@@ -42,7 +42,7 @@ func list(ctx context.Context, in arguments) (err error) {
 
 // stat is the command of that name.
 func stat(ctx context.Context, in arguments) (err error) {
-	s, err := openExisting(ctx, in.positional[0])
+	s, err := openExisting(ctx, in.positional[0], nil)
 	if err != nil {
 		return err
 	}

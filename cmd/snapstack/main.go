@@ -1,4 +1,4 @@
-// Command snapstack lists, reads, writes, copies and verifies the snapshots of any
+// Command snapstack lists, reads, writes, copies, verifies and tidies the snapshots of any
 // stack, named by its text form (package store/stack):
 //
 //	go run ./cmd/snapstack stat 'sqlite(path=snapshots.db)'
@@ -55,6 +55,8 @@ const usage = `Usage: snapstack COMMAND [flags] STACK ...
                            both and compare. A copy that was interrupted can be repeated;
                            -resume does not read again what DST has at the same number
   verify STACK [ID]        read every snapshot and report those that can't be
+  sweep STACK              remove what a delta left behind: the bases that no snapshot needs
+                           and that are eight days old; the application may be running
 
 A stack is written outermost layer first, as on one line of configuration:
 
@@ -109,6 +111,7 @@ var commands = map[string]command{
 		f.BoolVar(&in.verify, "verify", true, "")
 	}},
 	"verify": {least: 1, most: 2, run: verify},
+	"sweep":  {least: 1, most: 1, run: sweep},
 }
 
 func main() {
@@ -144,7 +147,7 @@ func execute(ctx context.Context, args []string, in arguments) error {
 	name := args[0]
 	c, known := commands[name]
 	if !known {
-		return usagef("unknown command %q; allowed are ls, stat, get, put, rm, copy and verify", name)
+		return usagef("unknown command %q; allowed are ls, stat, get, put, rm, copy, verify and sweep", name)
 	}
 	flags := flag.NewFlagSet(name, flag.ContinueOnError)
 	flags.SetOutput(io.Discard) // the caller shows the error

@@ -139,11 +139,11 @@ func TestCompareTellsMissingFromRetired(t *testing.T) {
 	shell{t: t, stdin: "state"}.want("", "put", "-time", noon, dst, "order-1", "2")
 	for keep, want := range map[int]string{0: "missing in DST: 2 snapshots", 1: "", 2: "missing in DST: 2 snapshots"} {
 		var out bytes.Buffer
-		a, err := openExisting(t.Context(), src)
+		a, err := openExisting(t.Context(), src, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
-		b, err := openExisting(t.Context(), dst)
+		b, err := openExisting(t.Context(), dst, nil)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -25,15 +25,17 @@ func open(ctx context.Context, text string) (store.SnapshotStore, stack.Spec, er
 	return s, spec, err
 }
 
-// openExisting opens the stack that text describes, less the wrappers of the names given,
-// unless that would create something: to look at a misspelt path must not leave an empty
-// database there, nor say that it holds nothing.
-func openExisting(ctx context.Context, text string, without ...string) (store.SnapshotStore, error) {
+// openExisting opens the stack that text describes, with what change makes of its layers
+// unless that is nil, if nothing would be created by it: to look at a misspelt path must
+// not leave an empty database there, nor say that it holds nothing.
+func openExisting(ctx context.Context, text string, change func(stack.Layer) []stack.Layer) (store.SnapshotStore, error) {
 	spec, err := stack.Parse(text)
 	if err != nil {
 		return nil, usagef("%v", err)
 	}
-	spec = lessLayers(spec, without)
+	if change != nil {
+		spec = changed(spec, change)
+	}
 	for _, backend := range backends(spec) {
 		if err := checkExists(backend); err != nil {
 			return nil, err
@@ -42,25 +44,31 @@ func openExisting(ctx context.Context, text string, without ...string) (store.Sn
 	return spec.Open(ctx)
 }
 
-// lessLayers returns a spec that has been checked without the wrappers of these names, also
-// in the stacks of a route.
-func lessLayers(spec stack.Spec, names []string) stack.Spec {
-	var less stack.Spec
+// noFallback takes fallbacks out of a stack, which would give another snapshot in place of
+// one that is corrupt.
+func noFallback(layer stack.Layer) []stack.Layer {
+	if layer.Name == "fallback" {
+		return nil
+	}
+	return []stack.Layer{layer}
+}
+
+// changed returns a spec that has been checked with what change makes of each layer, also
+// in the stacks of a route: no layer, or others.
+func changed(spec stack.Spec, change func(stack.Layer) []stack.Layer) stack.Spec {
+	var to stack.Spec
 	for _, layer := range spec {
-		if slices.Contains(names, layer.Name) {
-			continue
-		}
 		if layer.Name == "route" {
 			layer.Options = slices.Clone(layer.Options)
 			for i, option := range layer.Options {
 				if routed, err := stack.Parse(option.Value); err == nil { // it has been checked
-					layer.Options[i].Value = lessLayers(routed, names).String()
+					layer.Options[i].Value = changed(routed, change).String()
 				}
 			}
 		}
-		less = append(less, layer)
+		to = append(to, change(layer)...)
 	}
-	return less
+	return to
 }
 
 // backends returns the backends of a spec that has been checked.

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/snapstack/snapstack/store"
+	"github.com/snapstack/snapstack/store/stack"
 )
 
 // get is the command of that name.
@@ -21,11 +22,11 @@ func get(ctx context.Context, in arguments) (err error) {
 			return err
 		}
 	}
-	var without []string
+	var change func(stack.Layer) []stack.Layer
 	if in.seq != "" {
-		without = []string{"fallback"} // which would give another in place of one that is corrupt
+		change = noFallback // it is this one that is asked for
 	}
-	s, err := openExisting(ctx, in.positional[0], without...)
+	s, err := openExisting(ctx, in.positional[0], change)
 	if err != nil {
 		return err
 	}
@@ -84,7 +85,7 @@ func remove(ctx context.Context, in arguments) (err error) {
 			return err
 		}
 	}
-	s, err := openExisting(ctx, in.positional[0])
+	s, err := openExisting(ctx, in.positional[0], nil)
 	if err != nil {
 		return err
 	}

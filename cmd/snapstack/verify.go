@@ -19,8 +19,7 @@ func verify(ctx context.Context, in arguments) (err error) {
 			return usagef("verify: %v", err)
 		}
 	}
-	// A fallback would pass over what this is to find.
-	s, err := openExisting(ctx, in.positional[0], "fallback")
+	s, err := openExisting(ctx, in.positional[0], noFallback)
 	if err != nil {
 		return err
 	}
