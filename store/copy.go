@@ -3,24 +3,32 @@ package store
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
 )
 
-// CopyOptions configures Copy.
+// CopyOptions configures Copy. The zero value is a good default.
 type CopyOptions struct {
+	// Parallel is how many ids are copied at once; 0 means 16. Each takes a snapshot of
+	// memory. A bucket far away is worth more: a copy waits most of its time.
+	Parallel int
+
 	// Resume leaves out what dst lists at the same id and sequence number, without
 	// reading it: for going on with a copy that ended early. What was saved again in src
 	// at such a number since stays as it is in dst. It needs a Lister in dst.
 	Resume bool
 
-	// Progress is called after every snapshot, from the goroutine that called
-	// Copy; nil means nobody is told.
+	// Progress is called after every snapshot, by one goroutine at a time; nil means nobody
+	// is told.
 	Progress func(CopyProgress)
 }
 
 // CopyProgress says how far a Copy has come.
 type CopyProgress struct {
-	PersistenceID string // the id at hand
+	PersistenceID string // of the last snapshot
 	Snapshots     int64  // copied so far
 	StateBytes    int64  // bytes of their states, as the source's outermost layer gives them
 	Present       int64  // left out since dst has them, with Resume
@@ -31,71 +39,112 @@ type CopyProgress struct {
 }
 
 // Copy saves every snapshot of src in dst, timestamps included, and returns the
-// first error. It needs a Lister in src. What dst holds already stays, and is
-// replaced where id and number are the same, so a Copy that failed can simply be
-// repeated.
+// first error, once nothing is under way any more. It needs a Lister in src. What dst
+// holds already stays, and is replaced where id and number are the same, so a Copy that
+// failed can simply be repeated.
 //
-// The snapshots of an id are copied oldest first: dst's own retention then keeps
-// the newest, and a reader of dst never sees the latest number fall. What is saved
+// The snapshots of an id are copied one by one, oldest first: dst's own retention then
+// keeps the newest, and a reader of dst never sees the latest number fall. What is saved
 // in src meanwhile may or may not be copied. A corrupt snapshot in src ends the copy,
 // unless src has a Fallback: that passes over it, and tells its OnCorrupt.
 func Copy(ctx context.Context, dst, src SnapshotStore, opts CopyOptions) error {
-	var progress CopyProgress
-	var numbers []uint64 // of progress.PersistenceID, newest first
-	flush := func() error {
-		present := make(map[uint64]bool)
-		if opts.Resume && len(numbers) > 0 {
-			for info, err := range List(ctx, dst, progress.PersistenceID) {
-				if err != nil {
-					return err
-				}
-				present[info.SequenceNr] = true
-			}
-		}
-		for _, nr := range slices.Backward(numbers) {
-			if present[nr] {
-				progress.Present++
-			} else if err := copyOne(ctx, dst, src, nr, &progress); err != nil {
-				return err
-			}
-			if opts.Progress != nil {
-				opts.Progress(progress)
-			}
-		}
-		numbers = numbers[:0]
-		return nil
+	if opts.Parallel < 0 {
+		return Wrap(OpOpen, "", 0, fmt.Errorf("copy: %w Parallel %d; allowed are 0 (for 16) and more", ErrInvalid, opts.Parallel))
 	}
-	for info, err := range List(ctx, src, "") {
+	if opts.Parallel == 0 {
+		opts.Parallel = 16
+	}
+	if opts.Progress == nil {
+		opts.Progress = func(CopyProgress) {}
+	}
+	c := &copying{dst: dst, src: src, opts: opts}
+	ids, ctx := errgroup.WithContext(ctx)
+	ids.SetLimit(opts.Parallel + 1) // and the listing
+	ids.Go(func() error { return c.list(ctx, ids) })
+	return ids.Wait()
+}
+
+// copying is a Copy under way.
+type copying struct {
+	dst, src SnapshotStore
+	opts     CopyOptions
+
+	mu       sync.Mutex
+	progress CopyProgress
+}
+
+// list lists src, and has each id copied by a goroutine of the group, which waits where
+// there are as many as allowed.
+func (c *copying) list(ctx context.Context, ids *errgroup.Group) error {
+	id := ""
+	var numbers []uint64 // of id, newest first
+	flush := func() {
+		if len(numbers) == 0 {
+			return
+		}
+		id, numbers := id, numbers
+		ids.Go(func() error { return c.copyID(ctx, id, numbers) })
+	}
+	for info, err := range List(ctx, c.src, "") {
 		if err != nil {
 			return err
 		}
-		if info.PersistenceID != progress.PersistenceID {
-			if err := flush(); err != nil {
-				return err
-			}
-			progress.PersistenceID = info.PersistenceID
+		if info.PersistenceID != id {
+			flush()
+			id, numbers = info.PersistenceID, nil
 		}
 		numbers = append(numbers, info.SequenceNr)
 	}
-	return flush()
+	flush()
+	return nil
 }
 
-// copyOne copies the snapshot nr of progress.PersistenceID.
-func copyOne(ctx context.Context, dst, src SnapshotStore, nr uint64, progress *CopyProgress) error {
-	snap, err := src.LoadBefore(ctx, progress.PersistenceID, nr+1)
+// copyID copies the snapshots of an id with these numbers, newest first.
+func (c *copying) copyID(ctx context.Context, id string, numbers []uint64) error {
+	present := make(map[uint64]bool)
+	if c.opts.Resume {
+		for info, err := range List(ctx, c.dst, id) {
+			if err != nil {
+				return err
+			}
+			present[info.SequenceNr] = true
+		}
+	}
+	for _, nr := range slices.Backward(numbers) {
+		done := CopyProgress{Present: 1}
+		if !present[nr] {
+			var err error
+			if done, err = c.copyOne(ctx, id, nr); err != nil {
+				return err
+			}
+		}
+		c.tell(id, done)
+	}
+	return nil
+}
+
+// copyOne copies a snapshot, and returns what that adds to the progress.
+func (c *copying) copyOne(ctx context.Context, id string, nr uint64) (CopyProgress, error) {
+	snap, err := c.src.LoadBefore(ctx, id, nr+1)
 	if errors.Is(err, ErrNotFound) || err == nil && snap.SequenceNr != nr {
 		// Deleted since it was listed, or corrupt beneath a Fallback; the older one that
 		// LoadBefore gave, if any, was listed itself.
-		progress.Gone++
-		return nil
+		return CopyProgress{Gone: 1}, nil
 	}
-	if err != nil {
-		return err
+	if err == nil {
+		err = c.dst.Save(ctx, snap)
 	}
-	if err := dst.Save(ctx, snap); err != nil {
-		return err
-	}
-	progress.Snapshots++
-	progress.StateBytes += int64(len(snap.State))
-	return nil
+	return CopyProgress{Snapshots: 1, StateBytes: int64(len(snap.State))}, err
+}
+
+// tell adds to the progress and reports it.
+func (c *copying) tell(id string, done CopyProgress) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.progress.PersistenceID = id
+	c.progress.Snapshots += done.Snapshots
+	c.progress.StateBytes += done.StateBytes
+	c.progress.Present += done.Present
+	c.progress.Gone += done.Gone
+	c.opts.Progress(c.progress)
 }

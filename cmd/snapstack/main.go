@@ -24,6 +24,7 @@ import (
 	"os"
 	"os/signal"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 
@@ -50,13 +51,17 @@ const usage = `Usage: snapstack COMMAND [flags] STACK ...
                            with the timestamp T (RFC 3339) instead of now
   rm STACK ID N            delete the snapshots of ID up to and including N; all of them
                            where N is "all"
-  copy [-resume] [-verify=false] SRC DST
+  copy [-resume] [-verify=false] [-parallel N] SRC DST
                            save every snapshot of SRC in DST, oldest first, then read
                            both and compare. A copy that was interrupted can be repeated;
                            -resume does not read again what DST has at the same number
-  verify STACK [ID]        read every snapshot and report those that can't be
+  verify [-parallel N] STACK [ID]
+                           read every snapshot and report those that can't be
   sweep STACK              remove what a delta left behind: the bases that no snapshot needs
                            and that are eight days old; the application may be running
+
+copy and verify work on N ids at once, 16 where it is not given: each takes the memory of
+a state or two, and a bucket that is far away is worth more.
 
 A stack is written outermost layer first, as on one line of configuration:
 
@@ -93,6 +98,8 @@ type arguments struct {
 	time   string
 	resume bool
 	verify bool
+
+	parallel int // ids at once
 }
 
 var commands = map[string]command{
@@ -109,9 +116,21 @@ var commands = map[string]command{
 	"copy": {least: 2, most: 2, run: copyAll, flags: func(f *flag.FlagSet, in *arguments) {
 		f.BoolVar(&in.resume, "resume", false, "")
 		f.BoolVar(&in.verify, "verify", true, "")
+		parallelFlag(f, in)
 	}},
-	"verify": {least: 1, most: 2, run: verify},
+	"verify": {least: 1, most: 2, run: verify, flags: parallelFlag},
 	"sweep":  {least: 1, most: 1, run: sweep},
+}
+
+// parallelFlag defines -parallel.
+func parallelFlag(f *flag.FlagSet, in *arguments) {
+	in.parallel = 16
+	f.Func("parallel", "", func(text string) (err error) {
+		if in.parallel, err = strconv.Atoi(text); err != nil || in.parallel < 1 {
+			return errors.New("allowed are whole numbers from 1")
+		}
+		return nil
+	})
 }
 
 func main() {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -122,7 +123,7 @@ func TestCopyMovesAFleet(t *testing.T) {
 
 	// Another state at a number that -resume takes for copied.
 	shell{t: t, stdin: "changed"}.want("", "put", dst, "order-2", "3")
-	out := sh.fails(exitFailed, "verified 11 snapshots of 90 B; differing or missing in DST: 1 snapshot", "copy", "-resume", src, dst)
+	out := sh.fails(exitFailed, "verified 11 snapshots of 90 B; differing in DST: 1 snapshot", "copy", "-resume", src, dst)
 	if !strings.Contains(out, "differs\t3\torder-2\n") {
 		t.Errorf("copy printed %q; want the one that differs", out)
 	}
@@ -147,7 +148,7 @@ func TestCompareTellsMissingFromRetired(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		err = compare(t.Context(), arguments{stdout: &out, stderr: &out}, a, b, func(string) int { return keep })
+		err = compare(t.Context(), arguments{stdout: &out, stderr: &out, parallel: 1}, a, b, func(string) int { return keep })
 		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
 			t.Errorf("keep %d: %v; want %q\n%s", keep, err, want, out.String())
 		}
@@ -203,6 +204,59 @@ func TestVerifyFindsWhatIsCorrupt(t *testing.T) {
 		t.Errorf("verify printed %q; want the one corrupt snapshot", out)
 	}
 	shell{t: t}.fails(exitFailed, "corrupt", "copy", bucket, "memory")
+}
+
+// Ids are read side by side, and whatever is wrong with any of them is told.
+func TestManyIDsAreVerifiedAndCompared(t *testing.T) {
+	dir := t.TempDir()
+	bucket, dst := directoryAt(dir), sqliteAt(file(t))
+	s, err := stack.Open(t.Context(), bucket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var corrupt, differs []string
+	for i := range 60 {
+		id := fmt.Sprintf("order-%02d", i)
+		for nr := range uint64(3) {
+			if err := s.Save(t.Context(), store.Snapshot{PersistenceID: id, SequenceNr: nr, State: []byte("state")}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		switch i % 7 {
+		case 2:
+			differs = append(differs, "differs\t2\t"+id)
+		case 3:
+			corrupt = append(corrupt, "corrupt\t1\t"+id)
+		}
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	sh := shell{t: t}
+	sh.want("copied 180 snapshots of 900 B\nverified 180 snapshots of 900 B\n", "copy", "-parallel", "7", bucket, dst)
+	for _, line := range differs {
+		shell{t: t, stdin: "other"}.want("", "put", dst, line[strings.LastIndex(line, "\t")+1:], "2")
+	}
+	got := sh.fails(exitFailed, fmt.Sprintf("verified %d snapshots of %d B; differing in DST: %d snapshots", 180-len(differs), 5*(180-len(differs)), len(differs)), "copy", "-resume", bucket, dst)
+	lines := strings.Split(strings.TrimSpace(got), "\n")[1:] // behind what was copied
+	if slices.Sort(lines); !slices.Equal(lines, differs) {
+		t.Errorf("copy printed %q; want %q", lines, differs)
+	}
+
+	for _, line := range corrupt {
+		object := filepath.Join(dir, line[strings.LastIndex(line, "\t")+1:], fmt.Sprintf("%016x", uint64(store.MaxSequenceNr-1)))
+		if err := os.WriteFile(object, []byte("damaged"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got = sh.fails(exitFailed, fmt.Sprintf("intact: %d snapshots of %d B; corrupt: %d snapshots", 180-len(corrupt), 5*(180-len(corrupt)), len(corrupt)), "verify", "-parallel", "5", bucket)
+	lines = strings.Split(strings.TrimSpace(got), "\n")
+	for i, line := range lines {
+		lines[i] = line[:strings.LastIndex(line, "\t")] // less why
+	}
+	if slices.Sort(lines); !slices.Equal(lines, corrupt) {
+		t.Errorf("verify printed %q; want %q", lines, corrupt)
+	}
 }
 
 // A fallback passes over what is corrupt. It must not hide it from who asks for it.
@@ -268,6 +322,8 @@ func TestWrongCommandLines(t *testing.T) {
 		"verify: invalid persistence id: empty":        {"verify", db, ""},
 		`unknown layer "sqlit"`:                        {"stat", "sqlit(path=a.db)"},
 		`rm: sequence number "ALL"`:                    {"rm", db, "a", "ALL"},
+		`value "0" for flag -parallel: allowed are`:    {"copy", "-parallel", "0", db, db},
+		`value "x" for flag -parallel: allowed are`:    {"verify", "-parallel=x", db},
 		"copy: invalid boolean value":                  {"copy", "-verify=maybe", db, db},
 	} {
 		shell{t: t}.fails(exitUsage, says, args...)
