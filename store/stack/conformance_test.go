@@ -41,9 +41,8 @@ func TestConformance(t *testing.T) {
 		wrappers string
 		backends map[string]func(t *testing.T, keep int) string
 	}{
-		// Those that bench ships.
+		// Those that bench ships, but for the backends alone.
 		{"cache | singleflight | zstd | BACKEND", map[string]func(*testing.T, int) string{"memory": memory, "sqlite": sqlite, "directory": directory, "bucket": bucket}},
-		{"BACKEND", map[string]func(*testing.T, int) string{"sqlite": sqlite, "directory": directory}},
 		{"fallback | cache | singleflight | zstd | BACKEND", map[string]func(*testing.T, int) string{"bucket": bucket}},
 		{"log(layer=top) | cache | singleflight | limit(loads=2) | BACKEND", map[string]func(*testing.T, int) string{"memory": memory}},
 		{"cache | singleflight | zstd | encrypt(keys=env:SNAPSTACK_TEST_KEYS,context=test) | BACKEND", map[string]func(*testing.T, int) string{"memory": memory}},
@@ -55,7 +54,7 @@ func TestConformance(t *testing.T) {
 		{"cache | cache | BACKEND", map[string]func(*testing.T, int) string{"memory": memory}},
 		{"cache(size=64KiB) | zstd | cache(negative_ttl=1m) | zstd | singleflight | singleflight | BACKEND", map[string]func(*testing.T, int) string{"memory": memory}},
 		// Every other wrapper under a delta, and every other over one.
-		{"cache | singleflight | " + delta + " | zstd | BACKEND", map[string]func(*testing.T, int) string{"sqlite": sqlite, "directory": directory}},
+		{"cache | singleflight | " + delta + " | zstd | BACKEND", map[string]func(*testing.T, int) string{"sqlite": sqlite, "bucket": bucket}},
 		{delta + " | fallback | cache | singleflight | limit | zstd | encrypt(keys=env:SNAPSTACK_TEST_KEYS,context=test) | log | BACKEND", map[string]func(*testing.T, int) string{"memory": memory}},
 		{"fallback | cache | singleflight | limit | zstd(min=0) | encrypt(keys=env:SNAPSTACK_TEST_KEYS,context=test) | log | " + delta + " | BACKEND", map[string]func(*testing.T, int) string{"route": routed(memory, bucket)}},
 	} {
