@@ -100,6 +100,7 @@ type Store struct {
 	codec *codec
 
 	readings readings
+	counters counters
 }
 
 var (
@@ -149,8 +150,13 @@ func (s *Store) save(ctx context.Context, snap store.Snapshot) error {
 		return err
 	}
 	defer s.codec.buffers.put(buffer) // inner keeps no reference to what it was given
+	size := len(snap.State)
 	snap.State = blob
-	return s.inner.Save(ctx, snap)
+	if err := s.inner.Save(ctx, snap); err != nil {
+		return err
+	}
+	s.counters.saved(size, len(blob))
+	return nil
 }
 
 // LoadLatest implements store.SnapshotStore.
@@ -220,6 +226,7 @@ func (s *Store) viewLatest(ctx context.Context, persistenceID string, view func(
 // that this is in, if it is not where it was.
 func (s *Store) lend(ctx context.Context, snap *store.Snapshot) (*[]byte, error) {
 	if !isBlob(snap.State) {
+		s.counters.plain.Add(1)
 		return nil, nil
 	}
 	var space [1]frame
@@ -269,6 +276,7 @@ func (s *Store) Unwrap() store.SnapshotStore { return s.inner }
 // as large.
 func (s *Store) decoded(ctx context.Context, op string, snap store.Snapshot) (store.Snapshot, error) {
 	if !isBlob(snap.State) {
+		s.counters.plain.Add(1)
 		snap.State = bytes.Clone(snap.State)
 		return snap, nil
 	}

@@ -49,7 +49,7 @@ func statsOf(s store.SnapshotStore) LayerStats {
 	case *cache.Singleflight:
 		return LayerStats{Layer: "singleflight", Stats: s.Stats()}
 	case *compress.Store:
-		return LayerStats{Layer: "zstd"}
+		return LayerStats{Layer: "zstd", Stats: s.Stats()}
 	case *compress.Delta:
 		return LayerStats{Layer: "delta", Stats: s.Stats()}
 	case *encrypt.Store:

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/snapstack/snapstack/cache"
+	"github.com/snapstack/snapstack/compress"
 	"github.com/snapstack/snapstack/sqlite"
 	"github.com/snapstack/snapstack/store"
 	"github.com/snapstack/snapstack/store/stack"
@@ -55,6 +56,9 @@ func TestStatsOfEveryLayer(t *testing.T) {
 	}
 	if got := layers[5].Stats.(store.LimitStats); got.Loads != 3 {
 		t.Errorf("the limit's are %+v", got)
+	}
+	if got := layers[6].Stats.(compress.Stats); got.Saves != 3 {
+		t.Errorf("those of zstd are %+v", got)
 	}
 	if got := routes[2][0].Stats.(sqlite.Stats); got.Saves != 3 {
 		t.Errorf("sqlite's are %+v", got)
