@@ -110,11 +110,12 @@ const headBytes = 512
 type heads struct {
 	maxBytes int64
 
-	mu    sync.Mutex
-	byID  map[string]*head
-	idle  list.List // of *head without users, the one used last in front
-	bytes int64     // of all
-	pins  map[string]pin
+	mu      sync.Mutex
+	byID    map[string]*head
+	idle    list.List // of *head without users, the one used last in front
+	bytes   int64     // of all
+	pins    map[string]pin
+	clearAt int // number of pins at which those that have ended are cleared away
 }
 
 func newHeads(maxBytes int64) *heads {
@@ -176,8 +177,11 @@ const pinnedFor = time.Hour
 func (hs *heads) pin(id string, number uint64, now time.Time) {
 	hs.mu.Lock()
 	defer hs.mu.Unlock()
-	maps.DeleteFunc(hs.pins, func(_ string, p pin) bool { return now.After(p.until) })
-	if p, ok := hs.pins[id]; ok {
+	if len(hs.pins) >= hs.clearAt {
+		maps.DeleteFunc(hs.pins, func(_ string, p pin) bool { return now.After(p.until) })
+		hs.clearAt = max(64, 2*len(hs.pins)) // not at every one: in an outage there are many
+	}
+	if p, ok := hs.pins[id]; ok && !now.After(p.until) {
 		number = min(number, p.number)
 	}
 	hs.pins[id] = pin{number: number, until: now.Add(pinnedFor)}
