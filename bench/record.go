@@ -23,8 +23,8 @@ func newRecord(cfg config, started time.Time, interrupted bool, results []worklo
 	}
 	for i := range results {
 		s := newStackRecord(cfg, &results[i])
-		if ratio, spread, ok := results[i].Against(&results[0]); ok {
-			s.Ratio, s.Spread = &ratio, &spread
+		if against, ok := results[i].Against(&results[0]); ok {
+			s.Ratio, s.Spread = &against.Median, &against.Spread
 		}
 		r.Stacks = append(r.Stacks, s)
 	}

@@ -262,17 +262,18 @@ func optional(n *int64) string {
 
 // ratio compares the stack of that number with the first one.
 func ratio(number int, s run.Stack) string {
-	if s.Ratio == nil || s.Spread == nil {
+	against, ok := s.Against()
+	if !ok {
 		return none
 	}
-	within := fmt.Sprintf("±%.0f%%", math.Ceil(100**s.Spread / *s.Ratio))
+	within := fmt.Sprintf("±%.0f%%", math.Ceil(100*against.Spread))
 	switch {
 	case number == 1:
 		return digits3(1)
-	case math.Abs(*s.Ratio-1) <= *s.Spread:
+	case !against.Differs():
 		return "~ " + within
 	}
-	return digits3(*s.Ratio) + " " + within
+	return digits3(against.Median) + " " + within
 }
 
 // number3 returns a number that is most often large.

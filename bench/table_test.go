@@ -27,7 +27,7 @@ func TestTables(t *testing.T) {
 			CPUSeconds: 2, Allocs: 12.34, AllocBytes: 5 << 10, PeakBytes: 3 << 20,
 		},
 		{
-			Text: "full", OpsPerSecond: 1e6, Ratio: pointer(100.0), Spread: pointer(5.0), Rounds: rounds(945_000, 1_045_000),
+			Text: "full", OpsPerSecond: 1e6, Ratio: pointer(100.0), Spread: pointer(0.05), Rounds: rounds(945_000, 1_045_000),
 			Loads: run.Latency{Count: 1_800_000, P50: 700e-9, P99: 15e-6}, Saves: run.Latency{Count: 200_000, P50: 12e-3, P99: 123e-3},
 			Layers: []run.Layer{
 				{Name: "cache", Loads: 1_800_000, Hits: pointer(int64(1_746_000))},

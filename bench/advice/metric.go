@@ -3,8 +3,8 @@ package advice
 import (
 	"fmt"
 	"math"
-	"slices"
 
+	"github.com/snapstack/snapstack/bench/ratio"
 	"github.com/snapstack/snapstack/bench/run"
 )
 
@@ -19,9 +19,6 @@ const (
 	sizeNoise = 0.02
 	// memoryNoise is the margin of peak memory, which depends on when garbage is collected.
 	memoryNoise = 0.15
-	// leastDifference is the margin of what has a spread over the rounds: a few rounds may
-	// agree by chance, and nobody chooses a stack for less.
-	leastDifference = 0.01
 	// priceNoise is the margin of a price, which follows the hits of a cache.
 	priceNoise = 0.05
 )
@@ -107,45 +104,33 @@ func (m metric) ratio(a, b *run.Stack) (ratio float64, differs, ok bool) {
 		noise := m.noise(a, b)
 		return ratio, max(ratio, 1/ratio) > 1+noise, finite(ratio) && finite(1/ratio) && finite(noise)
 	}
-	ratio, spread, ok := overRounds(a, b, m.perRound)
-	// A spread that reaches 1 from above may not do so from below, where the same rounds
-	// lie closer together: what differs does both ways, or a would differ from b while b
-	// does not from a.
-	inverse, inverseSpread, ok2 := overRounds(b, a, m.perRound)
-	differs = math.Abs(ratio-1) > max(spread, leastDifference) && math.Abs(inverse-1) > max(inverseSpread, leastDifference)
-	return ratio, differs, ok && ok2
+	against, ok := overRounds(a, b, m.perRound)
+	return against.Median, against.Differs(), ok
 }
 
-// overRounds returns the median of what the rounds of b have over the same rounds of a, and
-// how far one was from it at most. One round tells nothing of the spread.
-func overRounds(a, b *run.Stack, value func(run.Round) float64) (median, spread float64, ok bool) {
-	var ratios []float64
+// overRounds returns what the rounds of b have over the same rounds of a. One round tells
+// nothing of the spread.
+func overRounds(a, b *run.Stack, value func(run.Round) float64) (against ratio.Ratio, ok bool) {
+	var rounds []float64
 	for i := range min(len(a.Rounds), len(b.Rounds)) {
-		if ratio := value(b.Rounds[i]) / value(a.Rounds[i]); finite(ratio) && finite(1/ratio) && ratio > 0 {
-			ratios = append(ratios, ratio)
+		if r := value(b.Rounds[i]) / value(a.Rounds[i]); r > 0 && finite(r) && finite(1/r) {
+			rounds = append(rounds, r)
 		}
 	}
-	if len(ratios) < 2 {
-		return 0, 0, false
+	if len(rounds) < 2 {
+		return ratio.Ratio{}, false
 	}
-	slices.Sort(ratios)
-	middle := len(ratios) / 2
-	median = ratios[middle]
-	if len(ratios)%2 == 0 {
-		median = (ratios[middle-1] + ratios[middle]) / 2
-	}
-	return median, max(median-ratios[0], ratios[len(ratios)-1]-median), true
+	return ratio.Of(rounds)
 }
 
 // timingNoise returns the margin of a latency: what makes rounds differ makes latencies
 // differ.
 func timingNoise(a, b *run.Stack) float64 {
-	ratio, spread, ok := overRounds(a, b, throughput.perRound)
-	inverse, inverseSpread, ok2 := overRounds(b, a, throughput.perRound)
-	if !ok || !ok2 {
+	against, ok := overRounds(a, b, throughput.perRound)
+	if !ok {
 		return math.Inf(1)
 	}
-	return max(tailNoise, spread/ratio, inverseSpread/inverse)
+	return max(tailNoise, against.Spread)
 }
 
 func margin(share float64) func(a, b *run.Stack) float64 {

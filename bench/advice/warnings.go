@@ -2,7 +2,6 @@ package advice
 
 import (
 	"fmt"
-	"math"
 	"strings"
 
 	"github.com/snapstack/snapstack/bench/run"
@@ -97,13 +96,10 @@ func uncertainty(r run.Run, measured []subject) string {
 		if len(s.Rounds) < 2 {
 			return fmt.Sprintf("%s had one round, which tells nothing of the spread: no difference in speed is claimed (-rounds).", sentence(s.name()))
 		}
-		if s.Ratio == nil || s.Spread == nil || !finite(*s.Ratio) || !finite(*s.Spread) {
-			continue
+		if against, ok := s.Against(); ok {
+			worst = max(worst, against.Spread)
+			level = level && !against.Differs()
 		}
-		if *s.Ratio > 0 {
-			worst = max(worst, *s.Spread / *s.Ratio)
-		}
-		level = level && math.Abs(*s.Ratio-1) <= *s.Spread
 	}
 	switch {
 	case level && worst > calmSpread:

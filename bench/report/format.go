@@ -28,8 +28,8 @@ func amount(x float64) string {
 	}
 }
 
-// ratio returns a number with two digits behind the point.
-func ratio(x float64) string {
+// times returns a number with two digits behind the point.
+func times(x float64) string {
 	if !finite(x) {
 		return none
 	}

@@ -108,7 +108,7 @@ func TestScaleTicks(t *testing.T) {
 // TestRatios has one stack for each side of the spread.
 func TestRatios(t *testing.T) {
 	one := func(ratio, spread float64) run.Stack { return run.Stack{Ratio: &ratio, Spread: &spread} }
-	r := run.Run{Stacks: []run.Stack{one(1, 0), one(1.2, .25), one(1.2, .1), one(.5, .6), {}}}
+	r := run.Run{Stacks: []run.Stack{one(1, 0), one(1.2, .25), one(1.2, .1), one(.5, 1.1), {}}}
 	r.Stacks[2].Stale, r.Stacks[2].Errors = 3, 1200
 	p := newRatioPlot(r, newStackNames(r))
 	for i, want := range []struct {

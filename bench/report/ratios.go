@@ -1,7 +1,6 @@
 package report
 
 import (
-	"math"
 	"strings"
 
 	"github.com/snapstack/snapstack/bench/run"
@@ -35,8 +34,9 @@ func newRatioPlot(r run.Run, stacks []stackName) *ratioPlot {
 	least, most := 1.0, 1.0
 	any := false
 	for _, s := range r.Stacks {
-		if ratio, spread, ok := ratioOf(s); ok {
-			least, most = min(least, lowEnd(ratio, spread)), max(most, ratio+spread)
+		if against, ok := s.Against(); ok {
+			low, high := against.Within()
+			least, most = min(least, low), max(most, high)
 			any = true
 		}
 	}
@@ -50,20 +50,18 @@ func newRatioPlot(r run.Run, stacks []stackName) *ratioPlot {
 	}
 	for i, s := range r.Stacks {
 		row := ratioRow{Stack: stacks[i], First: i == 0}
-		if x, spread, ok := ratioOf(s); ok {
+		if against, ok := s.Against(); ok {
+			low, high := against.Within()
 			row.Measured = true
-			row.Within = math.Abs(x-1) <= spread
-			row.At, row.From, row.To = across(axis.at(x)), across(axis.at(lowEnd(x, spread))), across(axis.at(x+spread))
-			row.Label, row.Spread = ratio(x), ratio(spread)
+			row.Within = !against.Differs()
+			row.At, row.From, row.To = across(axis.at(against.Median)), across(axis.at(low)), across(axis.at(high))
+			row.Label, row.Spread = times(against.Median), share(against.Spread, 1)
 			row.Bad = bad(s)
 		}
 		p.Rows = append(p.Rows, row)
 	}
 	return p
 }
-
-// lowEnd is the low end of a spread, which on a logarithmic scale can't reach 0.
-func lowEnd(ratio, spread float64) float64 { return max(ratio-spread, ratio/10) }
 
 // bad says what was wrong with the answers of a stack: a wrong one is fast for nothing.
 func bad(s run.Stack) string {
@@ -77,11 +75,4 @@ func bad(s run.Stack) string {
 		}
 	}
 	return strings.Join(said, ", ")
-}
-
-func ratioOf(s run.Stack) (ratio, spread float64, ok bool) {
-	if s.Ratio == nil || s.Spread == nil || !finite(*s.Ratio) || !finite(*s.Spread) || *s.Ratio <= 0 || *s.Spread < 0 {
-		return 0, 0, false
-	}
-	return *s.Ratio, *s.Spread, true
 }

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/snapstack/snapstack/bench/ratio"
 	"github.com/snapstack/snapstack/bench/run"
 )
 
@@ -181,10 +182,8 @@ func against(s *run.Stack, before []run.Stack) {
 	for i := range s.Rounds {
 		ratios = append(ratios, s.Rounds[i].OpsPerSecond/first.Rounds[i].OpsPerSecond)
 	}
-	slices.Sort(ratios)
-	ratio := ratios[len(ratios)/2]
-	spread := max(ratio-ratios[0], ratios[len(ratios)-1]-ratio)
-	s.Ratio, s.Spread = new(rounded(ratio)), new(rounded(spread))
+	r, _ := ratio.Of(ratios)
+	s.Ratio, s.Spread = new(rounded(r.Median)), new(rounded(r.Spread))
 }
 
 func modelStack(random *rand.Rand, m model) run.Stack {

@@ -28,8 +28,8 @@ func throughputTable(r run.Run, names []stackName, before before) table {
 		if s.OpsPerSecond > 0 {
 			rate = amount(s.OpsPerSecond)
 		}
-		if x, d, ok := ratioOf(s); ok {
-			against, spread = ratio(x), "± "+ratio(d)
+		if r, ok := s.Against(); ok {
+			against, spread = times(r.Median), "± "+share(r.Spread, 1)
 		}
 		perOperation, ok := cpuOf(s)
 		cpu, allocs, allocated := none, none, none

@@ -9,7 +9,12 @@
 // may be added; whatever else changes raises Format.
 package run
 
-import "time"
+import (
+	"math"
+	"time"
+
+	"github.com/snapstack/snapstack/bench/ratio"
+)
 
 // Format is the version of the format that this package writes.
 const Format = 1
@@ -76,7 +81,7 @@ type Stack struct {
 
 	OpsPerSecond float64  `json:"ops_per_second"` // 0 where nothing was measured
 	Ratio        *float64 `json:"ratio"`          // of it to the first stack's: the median of the rounds
-	Spread       *float64 `json:"spread"`         // how far a round was from Ratio at most; within it, 1 is no difference
+	Spread       *float64 `json:"spread"`         // the share by which a round was from Ratio at most, up or down
 	Rounds       []Round  `json:"rounds"`
 
 	Loads  Latency `json:"loads"`
@@ -98,6 +103,16 @@ type Stack struct {
 	Wrong    int64    `json:"wrong"` // reads of other bytes than were saved
 	Errors   int64    `json:"errors"`
 	Problems []string `json:"problems"` // what went wrong, a line each
+}
+
+// Against returns Ratio and Spread; ok is false where there are none.
+func (s *Stack) Against() (r ratio.Ratio, ok bool) {
+	if s.Ratio == nil || s.Spread == nil {
+		return ratio.Ratio{}, false
+	}
+	r = ratio.Ratio{Median: *s.Ratio, Spread: *s.Spread}
+	low, high := r.Within()
+	return r, low > 0 && r.Spread >= 0 && !math.IsInf(high, 0) // a file may hold anything
 }
 
 // A Round is one turn of a stack. Round i of one stack ran next to round i of another.

@@ -34,8 +34,8 @@ func ExampleRun() {
 	for _, r := range results {
 		fmt.Println(r.Name, "was measured:", r.Loads.TotalCount() > 0, "stale:", r.Stale, "wrong:", r.Wrong, "failed:", r.Errors, r.Err, r.EndErr)
 	}
-	if ratio, spread, ok := results[1].Against(&results[0]); ok {
-		_ = fmt.Sprintf("%.2f of its operations a second, give or take %.2f", ratio, spread)
+	if against, ok := results[1].Against(&results[0]); ok {
+		_ = fmt.Sprintf("%.2f times the operations a second, give or take %.0f %%", against.Median, 100*against.Spread)
 	}
 	// Output:
 	// memory was measured: true stale: 0 wrong: 0 failed: 0 <nil> <nil>

@@ -2,11 +2,11 @@ package workload
 
 import (
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
 
+	"github.com/snapstack/snapstack/bench/ratio"
 	"github.com/snapstack/snapstack/objectstore"
 )
 
@@ -98,22 +98,13 @@ func (r *Result) OpsPerSecond() float64 {
 }
 
 // Against compares the operations per second with those of another store in the same
-// rounds. Ratio is the median over the rounds, and spread how far a round was from it
-// at most: a ratio within the spread of 1 is no difference. Ok is false where there is
-// no round of both.
-func (r *Result) Against(other *Result) (ratio, spread float64, ok bool) {
-	var ratios []float64
+// rounds. Ok is false where there is no round of both.
+func (r *Result) Against(other *Result) (against ratio.Ratio, ok bool) {
+	var rounds []float64
 	for i := range min(len(r.Rounds), len(other.Rounds)) {
-		if other.Rounds[i].Operations > 0 {
-			ratios = append(ratios, r.Rounds[i].OpsPerSecond()/other.Rounds[i].OpsPerSecond())
-		}
+		rounds = append(rounds, r.Rounds[i].OpsPerSecond()/other.Rounds[i].OpsPerSecond())
 	}
-	if len(ratios) == 0 {
-		return 0, 0, false
-	}
-	slices.Sort(ratios)
-	ratio = (ratios[(len(ratios)-1)/2] + ratios[len(ratios)/2]) / 2
-	return ratio, max(ratio-ratios[0], ratios[len(ratios)-1]-ratio), true
+	return ratio.Of(rounds)
 }
 
 // A BadRead is a load that broke the contract.

@@ -12,6 +12,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/snapstack/snapstack/bench/ratio"
 	"github.com/snapstack/snapstack/bench/workload"
 	"github.com/snapstack/snapstack/cache"
 	"github.com/snapstack/snapstack/store"
@@ -347,21 +348,22 @@ func TestAgainst(t *testing.T) {
 		return all
 	}
 	for _, c := range []struct {
-		r, other      []workload.Round
-		ratio, spread float64
-		ok            bool
+		r, other []workload.Round
+		want     ratio.Ratio
+		ok       bool
 	}{
-		{rounds(100, 200, 300), rounds(100, 100, 100), 2, 1, true},
-		{rounds(100, 200, 300, 500), rounds(100, 100, 100, 100), 2.5, 2.5, true},
-		{rounds(100, 200, 300), rounds(50, 100, 150), 2, 0, true}, // a machine that got faster
-		{rounds(100, 200, 300), rounds(0, 100), 2, 0, true},
-		{rounds(100), nil, 0, 0, false},
-		{nil, rounds(100), 0, 0, false},
-		{rounds(100), rounds(0), 0, 0, false},
+		{rounds(100, 200, 300), rounds(100, 100, 100), ratio.Ratio{Median: 2, Spread: 1}, true},
+		{rounds(100, 200, 800, 500), rounds(100, 100, 100, 125), ratio.Ratio{Median: math.Sqrt(8), Spread: math.Sqrt(8) - 1}, true},
+		{rounds(100, 200, 300), rounds(50, 100, 150), ratio.Ratio{Median: 2}, true}, // a machine that got faster
+		{rounds(100, 200, 300), rounds(0, 100), ratio.Ratio{Median: 2}, true},
+		{rounds(100), nil, ratio.Ratio{}, false},
+		{nil, rounds(100), ratio.Ratio{}, false},
+		{rounds(100), rounds(0), ratio.Ratio{}, false},
 	} {
 		r, other := workload.Result{Rounds: c.r}, workload.Result{Rounds: c.other}
-		if ratio, spread, ok := r.Against(&other); ratio != c.ratio || spread != c.spread || ok != c.ok {
-			t.Errorf("%v against %v: %v ±%v, %v; want %v ±%v, %v", c.r, c.other, ratio, spread, ok, c.ratio, c.spread, c.ok)
+		got, ok := r.Against(&other)
+		if math.Abs(got.Median-c.want.Median) > 1e-9 || math.Abs(got.Spread-c.want.Spread) > 1e-9 || ok != c.ok {
+			t.Errorf("%v against %v: %+v, %v; want %+v, %v", c.r, c.other, got, ok, c.want, c.ok)
 		}
 	}
 }
