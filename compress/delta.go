@@ -319,7 +319,7 @@ func (d *Delta) Keep() int { return d.opts.Keep }
 // checkStoredID returns an error unless the id can be kept.
 func checkStoredID(id string) error {
 	if len(storedID(id)) > store.MaxIDBytes {
-		return fmt.Errorf("compress: %w persistence id: %d bytes; allowed are %d where it begins with %q, which Delta escapes", store.ErrInvalid, len(id), store.MaxIDBytes-len(basePrefix)-len(escapedMark), basePrefix)
+		return fmt.Errorf("compress: %w persistence id: %d bytes; allowed are %d where it ends like the id of a base, as this one, which Delta escapes", store.ErrInvalid, len(id), store.MaxIDBytes-len(baseMark)-len(escapedMark))
 	}
 	return nil
 }

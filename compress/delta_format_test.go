@@ -23,7 +23,7 @@ var deltaGoldens = []struct {
 	stands string // the id in the inner store
 	number uint64
 }{
-	{"v1-base", "~delta~writer~" + id, 1793491200000 << 20},
+	{"v1-base", id + "~delta~writer", 1793491200000 << 20},
 	{"v1-same", id, 1},
 	{"v1-difference", id, 2},
 	{"v1-whole", id, 3},

@@ -7,19 +7,20 @@ import (
 )
 
 // The bases of a Delta stand in the inner store under ids of their own, out of reach
-// of Keep and Delete: those of an entity by a writer under basePrefix, the name of the
-// writer, a tilde, and the id. An id of the application that begins with basePrefix
-// is kept under basePrefix, an equals sign, and the id. Every other is kept as it is.
+// of Keep and Delete: those of an entity by a writer under the id, baseMark, and the name
+// of the writer. So they begin as the id does, and a store.Route by prefix has them where
+// it has the snapshots. An id of the application that reads like one of a base, or like
+// one that was escaped, is kept with baseMark and an equals sign behind it. Every other is
+// kept as it is.
 const (
-	basePrefix  = "~delta~"
+	baseMark    = "~delta~"
 	escapedMark = "="
-	writerMark  = "~"
 )
 
 // storedID returns the id in the inner store of an id of the application.
 func storedID(id string) string {
-	if strings.HasPrefix(id, basePrefix) {
-		return basePrefix + escapedMark + id
+	if name, _ := nameOf(id); name.id != id {
+		return id + baseMark + escapedMark
 	}
 	return id
 }
@@ -27,7 +28,7 @@ func storedID(id string) string {
 // baseID returns the id in the inner store of the bases that the writer has made of an
 // id, or false where that would be too long for one.
 func baseID(writer, id string) (string, bool) {
-	base := basePrefix + writer + writerMark + id
+	base := id + baseMark + writer
 	return base, len(base) <= store.MaxIDBytes
 }
 
@@ -37,18 +38,22 @@ type storedName struct {
 	writer string // of the bases that are there; empty where snapshots are
 }
 
-// nameOf returns what an id in the inner store stands for. What begins with basePrefix
-// and is neither was there before the wrapper, and is out of its reach.
+// nameOf returns what an id in the inner store stands for. What reads like an id that was
+// escaped, and need not have been, was there before the wrapper and is out of its reach.
 func nameOf(stored string) (name storedName, ok bool) {
-	rest, special := strings.CutPrefix(stored, basePrefix)
-	if !special {
+	// No writer has a tilde in its name, nor has escapedMark: the mark is the last one.
+	i := strings.LastIndex(stored, baseMark)
+	if i <= 0 {
 		return storedName{id: stored}, true
 	}
-	if id, escaped := strings.CutPrefix(rest, escapedMark); escaped {
-		return storedName{id: id}, strings.HasPrefix(id, basePrefix)
+	id, tail := stored[:i], stored[i+len(baseMark):]
+	switch {
+	case tail == escapedMark:
+		return storedName{id: id}, storedID(id) == stored
+	case isWriter(tail):
+		return storedName{id: id, writer: tail}, true
 	}
-	writer, id, found := strings.Cut(rest, writerMark)
-	return storedName{id: id, writer: writer}, found && isWriter(writer) && id != ""
+	return storedName{id: stored}, true
 }
 
 // isWriter says whether name may be that of a writer.

@@ -121,7 +121,7 @@ func basesOf(t testing.TB, inner store.SnapshotStore) (stands string, numbers []
 		if err != nil {
 			t.Fatal(err)
 		}
-		if strings.HasPrefix(info.PersistenceID, "~delta~") {
+		if strings.Contains(info.PersistenceID, "~delta~") {
 			stands = info.PersistenceID
 			numbers = append(numbers, info.SequenceNr)
 		}
@@ -577,7 +577,7 @@ func TestDeltaIDs(t *testing.T) {
 	inner := mustMemory(t, 0)
 	d := mustDelta(t, inner, compress.DeltaOptions{MinBytes: -1, Writer: "w"})
 	defer mustClose(t, d)
-	ids := []string{"a", "~delta~w~a", "~delta~=a", "~delta~", "~delta~=~delta~w~a", "~delta~~a", "~delta~w!~a", strings.Repeat("i", store.MaxIDBytes), strings.Repeat("j", store.MaxIDBytes-9)}
+	ids := []string{"a", "a~delta~w", "a~delta~=", "~delta~", "a~delta~", "~delta~w", "~delta~=", "a~delta~w~delta~=", "a~delta~=~delta~=", "a~delta~=~delta~w", "a~delta~delta~w", "a~delta~~w", "a~delta~w!", strings.Repeat("i", store.MaxIDBytes), strings.Repeat("j", store.MaxIDBytes-9)}
 	for i, of := range ids {
 		for nr := uint64(1); nr <= 3; nr++ {
 			if err := d.Save(t.Context(), store.Snapshot{PersistenceID: of, SequenceNr: nr, State: fmt.Appendf(nil, "%d %d %s", i, nr, strings.Repeat("the same ", 100))}); err != nil {
@@ -607,14 +607,40 @@ func TestDeltaIDs(t *testing.T) {
 	if stats := d.Stats(); stats.Whole != 3 {
 		t.Errorf("%+v; want one id to be too long for a base", stats)
 	}
-	long := "~delta~" + strings.Repeat("x", store.MaxIDBytes-8)
+	long := strings.Repeat("x", store.MaxIDBytes-8) + "~delta~w"
 	for what, err := range map[string]error{
 		"Save":   d.Save(t.Context(), store.Snapshot{PersistenceID: long, SequenceNr: 1}),
 		"Delete": d.Delete(t.Context(), long, 1),
 	} {
-		if !errors.Is(err, store.ErrInvalid) || !strings.Contains(err.Error(), "allowed are 1016 where it begins with") {
+		if !errors.Is(err, store.ErrInvalid) || !strings.Contains(err.Error(), "allowed are 1016 where it ends like") {
 			t.Errorf("%s of an id too long to be escaped: %v", what, err)
 		}
+	}
+}
+
+// A base that a route sends elsewhere might be lost with what is kept there.
+func TestDeltaOverARouteKeepsBasesWithTheirSnapshots(t *testing.T) {
+	orders, rest := mustMemory(t, 0), mustMemory(t, 0)
+	route, err := store.NewRoute(map[string]store.SnapshotStore{"order-": orders, "": rest})
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := mustDelta(t, route, compress.DeltaOptions{Keep: 2})
+	defer mustClose(t, d)
+	states := history(4, 100_000)
+	for nr, state := range states {
+		if err := d.Save(t.Context(), store.Snapshot{PersistenceID: "order-1", SequenceNr: uint64(nr), State: state}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if stats := d.Stats(); stats.Differences != 4 || stats.Bases != 1 {
+		t.Errorf("%+v; want one base", stats)
+	}
+	if stands, numbers := basesOf(t, orders); stands == "" || len(numbers) != 1 {
+		t.Errorf("there are bases %v of %q where the snapshots are; want one", numbers, stands)
+	}
+	for info, err := range store.List(t.Context(), rest, "") {
+		t.Errorf("in the other store is %+v, %v", info, err)
 	}
 }
 

@@ -119,17 +119,18 @@
 // difference from a base. A base is the state of some snapshot, whole, under an id of its
 // own: the bases that a writer made of the entity order-42 are snapshots of
 //
-//	~delta~WRITER~order-42
+//	order-42~delta~WRITER
 //
 // numbered by when they were made: milliseconds since 1970 in the upper bits and 20 bits
 // that tell those of one millisecond apart. Every difference is from a base, none from
 // another difference, so that a load is one snapshot and at most one base. As bases
 // have ids of their own, Keep and Delete can't meet them, and saving a number again
-// replaces no base.
+// replaces no base. A store.Route by prefix beneath the Delta has them where it has the
+// snapshots; one by function must see to that itself.
 //
-// An id of the application that begins with ~delta~ itself is stored under ~delta~= and
-// the id. An id whose bases would have ids over store.MaxIDBytes has none: its snapshots
-// are stored whole.
+// An id of the application that ends like one of a base, in ~delta~ and a name or an equals
+// sign, is stored with ~delta~= behind it. An id whose bases would have ids over
+// store.MaxIDBytes has none: its snapshots are stored whole.
 //
 // A Delta refers to bases of its own alone, and only it removes them: it reads which of
 // them the snapshots that are left still need, while no other call writes the id, and
