@@ -31,8 +31,10 @@ type Options struct {
 	// PruneAsync lets a Save return as soon as its snapshot is stored, and prunes after
 	// that: once for all Saves of an id that returned before the prune began, never
 	// twice at a time for an id, 16 at a time in all. A Save or Delete of the id
-	// waits for a prune of it that runs. A prune has a minute. Close waits for all
-	// that are to come.
+	// waits for a prune of it that runs. A prune has a minute. Where 1024 ids wait for
+	// theirs already, a Save of another one prunes before it returns, which holds back
+	// those who save faster than the bucket can prune. Close waits for all that are to
+	// come.
 	PruneAsync bool
 
 	// CreateOnly makes a Save at a number that is taken fail with ErrExists, and leaves
@@ -145,11 +147,7 @@ func (s *Store) putAndPrune(ctx context.Context, id string, sequenceNr uint64, o
 	if err != nil {
 		return nil, err
 	}
-	switch {
-	case s.opts.Keep == 0:
-		return nil, nil
-	case s.opts.PruneAsync:
-		s.pruneLater(id, sequenceNr)
+	if s.opts.Keep == 0 || s.opts.PruneAsync && s.pruneLater(id, sequenceNr) {
 		return nil, nil
 	}
 	return s.remove(ctx, folder, folder+number(sequenceNr), s.opts.Keep-1, nil), nil

@@ -13,6 +13,10 @@ const (
 	// maxPrunes is how many prunes run at a time off their Saves' path.
 	maxPrunes = 16
 
+	// maxWaiting is how many ids may wait for theirs, each with a goroutine. Where saves
+	// come faster than prunes are done, for long, it would be all of them.
+	maxWaiting = 1024
+
 	// pruneTimeout limits one of them, and with it how long a Close waits for a bucket
 	// that does not answer.
 	pruneTimeout = time.Minute
@@ -34,15 +38,20 @@ func newPrunes() *prunes {
 }
 
 // add notes that the number was saved, and calls prune in a goroutine of its own unless
-// one of the id is waiting to begin. The caller holds the turn of a Save of the id.
-func (p *prunes) add(id string, sequenceNr uint64, prune func()) {
+// one of the id is waiting to begin. It does neither, and returns false, where too many
+// wait. The caller holds the turn of a Save of the id.
+func (p *prunes) add(id string, sequenceNr uint64, prune func()) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	numbers, waiting := p.saved[id]
+	if !waiting && len(p.saved) >= maxWaiting {
+		return false
+	}
 	p.saved[id] = append(numbers, sequenceNr)
 	if !waiting {
 		p.running.Go(prune)
 	}
+	return true
 }
 
 // take returns the numbers that were saved of the id, and forgets them. The caller
@@ -55,9 +64,10 @@ func (p *prunes) take(id string) []uint64 {
 	return numbers
 }
 
-// pruneLater prunes the id as soon as the Save that holds its turn has returned.
-func (s *Store) pruneLater(id string, sequenceNr uint64) {
-	s.prunes.add(id, sequenceNr, func() {
+// pruneLater prunes the id as soon as the Save that holds its turn has returned, or
+// returns false where too many ids wait for that.
+func (s *Store) pruneLater(id string, sequenceNr uint64) bool {
+	return s.prunes.add(id, sequenceNr, func() {
 		// Not the context of a Save: that may end with it.
 		ctx, cancel := context.WithTimeout(context.Background(), pruneTimeout)
 		defer cancel()

@@ -124,6 +124,58 @@ func TestPrunesToComeAreBounded(t *testing.T) {
 	})
 }
 
+// Where saves come faster than prunes are done, those who save are held back: neither
+// goroutines pile up, nor snapshots.
+func TestSavesPruneThemselvesWhereTooManyWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		bucket := newHooked()
+		s := newStore(t, bucket, objectstore.Options{Keep: 1, PruneAsync: true})
+		goOn := make(chan struct{})
+		bucket.before = func(request, key string) error {
+			if request == "list" && strings.HasPrefix(key, "order-") {
+				<-goOn
+			}
+			return nil
+		}
+		const running, waiting = 16, 1024
+		for id := range running + waiting {
+			save(t, s, fmt.Sprint("order-", id), 1, "")
+			if id < running {
+				synctest.Wait() // until its prune runs
+			}
+		}
+		synctest.Wait()
+		bucket.take()
+		for nr := range uint64(3) {
+			save(t, s, "late", nr, "")
+			if got, want := bucket.take(), (requests{puts: 1, lists: 1, deletes: int(min(nr, 1)), deleted: int(min(nr, 1))}); got != want {
+				t.Errorf("a Save where too many prunes wait made the requests %+v; want %+v", got, want)
+			}
+		}
+		save(t, s, "order-1039", 2, "") // waits already
+		if got := bucket.take(); got != (requests{puts: 1}) {
+			t.Errorf("a Save of an id whose prune waits made the requests %+v; want a put", got)
+		}
+		close(goOn)
+		synctest.Wait()
+		save(t, s, "late", 3, "") // has its prune off its path again
+		synctest.Wait()
+		left := 0
+		for _, err := range store.List(t.Context(), s, "") {
+			if err != nil {
+				t.Fatal(err)
+			}
+			left++
+		}
+		if left != running+waiting+1 {
+			t.Errorf("%d snapshots at the end; want one of each of %d ids", left, running+waiting+1)
+		}
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 // Whatever the order of Saves, what they leave obeys the rule: a Save's own snapshot
 // is not pruned by it, or by those before it.
 func TestCoalescedPrunesObeyKeep(t *testing.T) {
