@@ -38,7 +38,11 @@ func describe(r run.Run) string {
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "Scenario %s: %s.\n", w.Scenario, w.Meaning)
-	fmt.Fprintf(&b, "%d %s of %s to %s, %s in all; %d entities, ", w.States.Count, kind, size(w.States.MinBytes), size(w.States.MaxBytes), size(w.States.Bytes), w.IDs)
+	sizes := size(w.States.MinBytes)
+	if most := size(w.States.MaxBytes); most != sizes {
+		sizes += " to " + most
+	}
+	fmt.Fprintf(&b, "%d %s of %s, %s in all; %s entities, ", w.States.Count, kind, sizes, size(w.States.Bytes), humanize.Comma(int64(w.IDs)))
 	if w.Scenario != "recovery" && w.Scenario != "steady" {
 		fmt.Fprintf(&b, "%.4g%% loads, ", 100*w.Reads)
 	}
