@@ -6,6 +6,8 @@ import (
 	"strconv"
 
 	"github.com/dustin/go-humanize"
+
+	"github.com/snapstack/snapstack/bench/ratio"
 )
 
 // none stands in a table where there is no value.
@@ -34,6 +36,11 @@ func times(x float64) string {
 		return none
 	}
 	return strconv.FormatFloat(x, 'f', 2, 64)
+}
+
+// spread returns that of the rounds, rounded up, as in the table of the terminal.
+func spread(r ratio.Ratio) string {
+	return strconv.FormatFloat(math.Ceil(100*r.Spread), 'f', 0, 64) + " %"
 }
 
 // share returns part of all, as "12.3 %".

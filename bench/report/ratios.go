@@ -55,7 +55,7 @@ func newRatioPlot(r run.Run, stacks []stackName) *ratioPlot {
 			row.Measured = true
 			row.Within = !against.Differs()
 			row.At, row.From, row.To = across(axis.at(against.Median)), across(axis.at(low)), across(axis.at(high))
-			row.Label, row.Spread = times(against.Median), share(against.Spread, 1)
+			row.Label, row.Spread = times(against.Median), spread(against)
 			row.Bad = bad(s)
 		}
 		p.Rows = append(p.Rows, row)

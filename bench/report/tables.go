@@ -24,12 +24,12 @@ func throughputTable(r run.Run, names []stackName, before before) table {
 	t := table{Caption: "Throughput against stack 1", Head: []string{"ops/s", "ratio", "spread", "CPU per op", "allocations per op", "allocated per op", "stale", "wrong", "errors"}}
 	t.Head = append(t.Head, before.head("ops/s")...)
 	for i, s := range r.Stacks {
-		rate, against, spread := none, none, none
+		rate, against, within := none, none, none
 		if s.OpsPerSecond > 0 {
 			rate = amount(s.OpsPerSecond)
 		}
 		if r, ok := s.Against(); ok {
-			against, spread = times(r.Median), "± "+share(r.Spread, 1)
+			against, within = times(r.Median), "± "+spread(r)
 		}
 		perOperation, ok := cpuOf(s)
 		cpu, allocs, allocated := none, none, none
@@ -39,7 +39,7 @@ func throughputTable(r run.Run, names []stackName, before before) table {
 		if s.Allocs > 0 {
 			allocs, allocated = amount(s.Allocs), size(int64(s.AllocBytes))
 		}
-		cells := []string{rate, against, spread, cpu, allocs, allocated, count(s.Stale), count(s.Wrong), count(s.Errors)}
+		cells := []string{rate, against, within, cpu, allocs, allocated, count(s.Stale), count(s.Wrong), count(s.Errors)}
 		t.add(names[i], append(cells, before.cells(i, func(s run.Stack) float64 { return s.OpsPerSecond }, amount, throughputNoise)...)...)
 	}
 	return t
