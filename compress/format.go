@@ -271,7 +271,7 @@ func rawFrameSize(size int) int {
 		head -= 7
 	case size < 65536+256:
 		head -= 6
-	case size <= math.MaxUint32:
+	case int64(size) <= math.MaxUint32:
 		head -= 4
 	}
 	blocks := (size + maxBlockSize - 1) / maxBlockSize

@@ -112,7 +112,7 @@ func (s storm) run(t *testing.T) (seconds, dollars float64) {
 // their keys.
 func idOf(i, n int) string {
 	const prime = 7_368_787 // divides no n, so that no number comes twice
-	return fmt.Sprintf("order-%07d", (i*prime)%n*(million/n))
+	return fmt.Sprintf("order-%07d", int(int64(i)*prime%int64(n))*(million/n))
 }
 
 // idsFor returns how many of the million ids stand for all.
