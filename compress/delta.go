@@ -43,7 +43,7 @@ type DeltaOptions struct {
 
 	// CacheBytes bounds the memory for bases of ids that are written or read, in bytes;
 	// 0 means 64 MiB. A base takes four thirds of its size. Those in use by calls come on
-	// top.
+	// top. A Save of an id whose base had to make room for others loads it.
 	CacheBytes int64
 
 	// MaxStateBytes is the greatest size in bytes of a state; 0 means 512 MiB. A Save

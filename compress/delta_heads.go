@@ -47,6 +47,11 @@ type head struct {
 
 	// The rest belongs to who has the turn.
 
+	// former is the base that differences were from when the head of the id went to make
+	// room, to be loaded when the id is written again; none where its number is 0. It is one
+	// of ours, and forgotten when it is removed.
+	former former
+
 	known       bool // whether a base was looked for that there may be already
 	differences int  // from writing
 	misses      int  // bases in a row from which no difference was small
@@ -105,6 +110,17 @@ const maxRefs = 1024
 // headBytes is what a head takes besides its bases, about.
 const headBytes = 512
 
+// A former is what is remembered of a head that went: little, so that where ids take turns
+// for which there is no room together, a Save loads its base and does not write a new one.
+type former struct {
+	base        baseName
+	differences int // from it
+}
+
+// formerBytes is so many bytes of room for bases as there are for each former: they take a
+// twentieth of it, about.
+const formerBytes = 4 << 10
+
 // heads are those at hand, within a bound in bytes: whoever was not used for longest
 // goes first.
 type heads struct {
@@ -114,12 +130,13 @@ type heads struct {
 	byID    map[string]*head
 	idle    list.List // of *head without users, the one used last in front
 	bytes   int64     // of all
+	formers map[string]former
 	pins    map[string]pin
 	clearAt int // number of pins at which those that have ended are cleared away
 }
 
 func newHeads(maxBytes int64) *heads {
-	return &heads{maxBytes: maxBytes, byID: make(map[string]*head), pins: make(map[string]pin)}
+	return &heads{maxBytes: maxBytes, byID: make(map[string]*head), formers: make(map[string]former), pins: make(map[string]pin)}
 }
 
 // use returns the head of an id, to be released when it is used no more. It is the
@@ -129,7 +146,8 @@ func (hs *heads) use(id string) *head {
 	defer hs.mu.Unlock()
 	h := hs.byID[id]
 	if h == nil {
-		h = &head{id: id, turn: make(chan struct{}, 1)}
+		h = &head{id: id, turn: make(chan struct{}, 1), former: hs.formers[id]}
+		delete(hs.formers, id)
 		hs.byID[id] = h
 	}
 	if h.place != nil {
@@ -159,7 +177,26 @@ func (hs *heads) release(h *head) {
 		oldest := hs.idle.Remove(hs.idle.Back()).(*head)
 		delete(hs.byID, oldest.id)
 		hs.bytes -= oldest.size
+		hs.remember(oldest)
 	}
+}
+
+// remember keeps what is kept of a head that goes.
+func (hs *heads) remember(h *head) {
+	f := h.former // where it was not written since
+	if b := h.writing.Load(); b != nil {
+		f = former{b.name, h.differences}
+	}
+	if f.base.number == 0 {
+		return
+	}
+	if len(hs.formers) >= max(64, int(hs.maxBytes/formerBytes)) {
+		for id := range hs.formers { // any one: a Save of it will begin with a base
+			delete(hs.formers, id)
+			break
+		}
+	}
+	hs.formers[h.id] = f
 }
 
 // A pin keeps a base, and those after it, from being removed: a save that refers to it

@@ -11,8 +11,8 @@ type DeltaStats struct {
 	StateBytes  int64 // of the states saved
 	StoredBytes int64 // given to the inner store for them, bases included
 
-	BaseHits  int64 // differences loaded whose base was at hand
-	BaseLoads int64 // differences loaded whose base had to be loaded
+	BaseHits  int64 // of a load or a Save, bases that were at hand when one was looked for
+	BaseLoads int64 // bases that had to be loaded, for a load or a Save
 }
 
 type deltaCounters struct {

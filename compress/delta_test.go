@@ -57,6 +57,10 @@ func TestDeltaConformance(t *testing.T) {
 			s, err := compress.NewDelta(mem(t), compress.DeltaOptions{MinBytes: -1, MaxShare: 1, Keep: keep, CacheBytes: 1, Writer: "writer"})
 			return layer(t, s, err)
 		},
+		"delta without memory and name": func(t *testing.T, keep int) store.SnapshotStore {
+			s, err := compress.NewDelta(mem(t), compress.DeltaOptions{MinBytes: -1, MaxShare: 1, MaxDeltas: 3, Keep: keep, CacheBytes: 1})
+			return layer(t, s, err)
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			storetest.Run(t, func(t *testing.T, c storetest.Config) store.SnapshotStore { return open(t, c.Keep) })
@@ -306,6 +310,53 @@ func TestDeltaAfterARestart(t *testing.T) {
 	}
 }
 
+// Where there is no room for the bases of all ids that are written in turn, a Save loads the
+// one of its id, and writes no new one: with a name and without, and also where the id was
+// only read since.
+func TestDeltaLoadsTheBaseThatMadeRoom(t *testing.T) {
+	for _, writer := range []string{"", "node-1"} {
+		counter := storetest.NewCounter(mustMemory(t, 0))
+		d := mustDelta(t, counter, compress.DeltaOptions{CacheBytes: 150_000, MaxDeltas: 8, Keep: 3, Writer: writer, OnPruneError: func(err error) { t.Error(err) }})
+		states := history(10, 100_000) // of whose bases there is room for one
+		const ids = 5
+		for nr, state := range states {
+			for of := range ids {
+				name := fmt.Sprint("order-", of)
+				if err := d.Save(t.Context(), store.Snapshot{PersistenceID: name, SequenceNr: uint64(nr), State: state}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			for of := range ids {
+				snap, err := d.LoadLatest(t.Context(), fmt.Sprint("order-", of))
+				if err != nil || !bytes.Equal(snap.State, state) {
+					t.Fatalf("order-%d at %d: %v", of, snap.SequenceNr, err)
+				}
+			}
+		}
+		// The first and, after eight more, the last but one of each begin with a base.
+		if stats := d.Stats(); stats.Bases != 2*ids || stats.Differences != int64(len(states))*ids {
+			t.Errorf("writer %q: %+v; want %d bases", writer, stats, 2*ids)
+		}
+		// A base is not gone on from once nothing is left of its id.
+		for of := range ids {
+			name := fmt.Sprint("order-", of)
+			if err := d.Delete(t.Context(), name, math.MaxUint64); err != nil {
+				t.Fatal(err)
+			}
+			if err := d.Save(t.Context(), store.Snapshot{PersistenceID: name, SequenceNr: 50, State: states[9]}); err != nil {
+				t.Fatal(err)
+			}
+			if snap, err := d.LoadLatest(t.Context(), name); err != nil || !bytes.Equal(snap.State, states[9]) {
+				t.Fatalf("%s after everything was deleted: %v", name, err)
+			}
+		}
+		if stats := d.Stats(); stats.Bases != 3*ids {
+			t.Errorf("writer %q: %+v; want %d bases", writer, stats, 3*ids)
+		}
+		mustClose(t, d)
+	}
+}
+
 func TestDeltaWithoutItsBase(t *testing.T) {
 	states := history(3, 100_000)
 	for name, test := range map[string]struct {
@@ -463,6 +514,7 @@ func TestDeltasOfTwoProcesses(t *testing.T) {
 	for _, opts := range []compress.DeltaOptions{
 		{MinBytes: -1, MaxDeltas: 3, Keep: 2},
 		{MinBytes: -1, MaxDeltas: 2, Keep: 2, CacheBytes: 1, Writer: "named"},
+		{MinBytes: -1, MaxDeltas: 3, Keep: 2, CacheBytes: 1},
 	} {
 		opts.OnPruneError = func(err error) { t.Error(err) }
 		processes = append(processes, mustDelta(t, shared{inner}, opts))

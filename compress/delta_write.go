@@ -127,9 +127,18 @@ func (d *Delta) put(ctx context.Context, h *head, snap store.Snapshot, record []
 }
 
 // recall finds out, once, which bases of the id there are already, and which of them the
-// newest snapshot is from. Only a writer with a name can have made them before.
+// newest snapshot is from. Only this Delta itself, or a writer with a name, can have made
+// them before.
 func (d *Delta) recall(ctx context.Context, h *head) error {
-	if d.named {
+	if h.former.base.number != 0 {
+		// Where it can't be had a new one is made: the Save says by itself whether the store
+		// fails.
+		if b, err := d.baseOf(ctx, h.id, h.former.base); err == nil {
+			h.writing.Store(b)
+			h.differences = h.former.differences
+		}
+		h.former = former{}
+	} else if d.named {
 		stands, _ := baseID(d.opts.Writer, h.id)
 		newest, err := d.newestBase(ctx, stands)
 		if err != nil {
@@ -262,6 +271,8 @@ func (d *Delta) removeUnused(ctx context.Context, h *head, numbers []uint64) err
 	needed := uint64(math.MaxUint64) // the least number of a base that is
 	if b := h.writing.Load(); b != nil && len(numbers) > 0 {
 		needed = b.name.number
+	} else if number := h.former.base.number; number != 0 && len(numbers) > 0 {
+		needed = number
 	}
 	if pinned, ok := d.heads.pinned(h.id, d.opts.Now()); ok {
 		needed = min(needed, pinned)
@@ -290,6 +301,9 @@ func (d *Delta) removeUnused(ctx context.Context, h *head, numbers []uint64) err
 	}
 	if b := h.writing.Load(); b != nil && b.name.number < needed {
 		h.writing.Store(nil)
+	}
+	if h.former.base.number < needed {
+		h.former = former{}
 	}
 	// Not all there may ever be: where this fails it may come to be done late, and must not
 	// meet the bases that are made until then.
