@@ -13,7 +13,7 @@ import (
 // formatted runs two stacks and returns what is printed.
 func formatted(t *testing.T, format string) string {
 	t.Helper()
-	status, stdout, stderr := bench(t, t.Context(), "-states", statesFolder(t), "-duration", "20ms", "-concurrency", "2", "-ids", "5", "-seed", "7",
+	status, stdout, stderr := bench(t, t.Context(), "-states", statesFolder(t), "-duration", "100ms", "-concurrency", "2", "-ids", "5", "-seed", "7",
 		"-stack", "memory(keep=2)", "-stack", "cache | memory(keep=2)", format)
 	if status != exitOK || stderr != "" {
 		t.Fatalf("status %d, stderr %q; want 0 and nothing", status, stderr)
@@ -30,7 +30,7 @@ func TestJSON(t *testing.T) {
 	if w.States.Count != 3 || w.States.Bytes != 25 || w.States.MinBytes != 7 || w.States.MaxBytes != 11 || w.States.Generated {
 		t.Errorf("states are %+v", w.States)
 	}
-	if w.Scenario != "mixed" || w.Meaning == "" || w.IDs != 5 || w.Reads != 0.9 || w.Skew != 1.1 || w.DurationSeconds != 0.02 || w.WarmupSeconds != 0.004 || w.Rounds != 5 || w.Seed != 7 {
+	if w.Scenario != "mixed" || w.Meaning == "" || w.IDs != 5 || w.Reads != 0.9 || w.Skew != 1.1 || w.DurationSeconds != 0.1 || w.WarmupSeconds != 0.02 || w.Rounds != 5 || w.Seed != 7 {
 		t.Errorf("workload is %+v", w)
 	}
 	if got.Format != 1 || got.Machine.CPUs == 0 || got.Interrupted || got.Seconds <= 0 || got.Prices.Put != 0.005 || len(got.Stacks) != 2 {
@@ -103,7 +103,8 @@ func TestGoBench(t *testing.T) {
 			}
 		}
 	}
-	if want := 2 * (5 + 2); lines != want {
-		t.Errorf("%d lines; want %d, one for each round and one for each operation:\n%s", lines, want, got)
+	// On a busy machine there may be rounds in which nothing was done.
+	if least, most := 2*(1+2), 2*(5+2); lines < least || lines > most {
+		t.Errorf("%d lines; want %d to %d, one for each round and one for each operation:\n%s", lines, least, most, got)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"math"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -71,9 +72,12 @@ func newSubject(number int, target Target, opts Options, source *source) *subjec
 // newEntity returns an entity that nothing was saved of.
 func (s *subject) newEntity() *entity {
 	n := s.born.Add(1) - 1
-	// Targets may share a backend: the number of the target keeps them apart.
-	return &entity{id: fmt.Sprintf("snapstack-bench-%d-%d", s.number, n), number: int(n)}
+	return &entity{id: s.idPrefix() + strconv.FormatInt(n, 10), number: int(n)}
 }
+
+// idPrefix returns what the ids of the entities begin with, before their number. Targets
+// may share a backend: the number of the target keeps them apart.
+func (s *subject) idPrefix() string { return fmt.Sprintf("snapstack-bench-%d-", s.number) }
 
 // open opens the store and saves the first snapshot of every entity.
 func (s *subject) open(ctx context.Context) {
@@ -329,23 +333,46 @@ func (s *subject) measureStored(ctx context.Context) error {
 	return err
 }
 
-// addBases adds what the bases of a Delta take, which it does not list: they stand in the
-// store beneath it, under ids that end in those of the entities.
+// addBases adds what the bases of Deltas take, which these do not list: they stand in the
+// store beneath, under ids that begin with those of the entities.
 func (s *subject) addBases(ctx context.Context, stored *atomic.Int64) error {
-	delta, ok := store.As[*compress.Delta](s.store)
-	if !ok {
-		return nil
-	}
-	for info, err := range store.List(ctx, delta.Unwrap(), "") {
-		if err != nil {
-			return err
-		}
-		before, _, found := strings.Cut(info.PersistenceID, fmt.Sprintf("snapstack-bench-%d-", s.number))
-		if found && before != "" {
-			stored.Add(info.StoredBytes)
+	for _, beneath := range beneathDeltas(s.store) {
+		for info, err := range store.List(ctx, beneath, "") {
+			if err != nil {
+				return err
+			}
+			rest, ours := strings.CutPrefix(info.PersistenceID, s.idPrefix())
+			if _, err := strconv.Atoi(rest); ours && err != nil { // an entity's own has a number there
+				stored.Add(info.StoredBytes)
+			}
 		}
 	}
 	return nil
+}
+
+// beneathDeltas returns what stands beneath all wrappers, where a Delta is one of them.
+func beneathDeltas(s store.SnapshotStore) []store.SnapshotStore {
+	under := false
+	for {
+		w, ok := s.(store.Wrapper)
+		if !ok {
+			break
+		}
+		if _, ok := w.(*compress.Delta); ok {
+			under = true
+		}
+		s = w.Unwrap()
+	}
+	if under {
+		return []store.SnapshotStore{s}
+	}
+	var all []store.SnapshotStore
+	if route, ok := s.(*store.Route); ok {
+		for _, routed := range route.Stores() {
+			all = append(all, beneathDeltas(routed)...)
+		}
+	}
+	return all
 }
 
 // each calls visit with every entity, Concurrency of them at a time, until one

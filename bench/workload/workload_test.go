@@ -15,6 +15,7 @@ import (
 	"github.com/snapstack/snapstack/bench/ratio"
 	"github.com/snapstack/snapstack/bench/workload"
 	"github.com/snapstack/snapstack/cache"
+	"github.com/snapstack/snapstack/compress"
 	"github.com/snapstack/snapstack/store"
 	"github.com/snapstack/snapstack/store/storetest"
 )
@@ -87,6 +88,37 @@ func TestStoredIsNilWhereNothingLists(t *testing.T) {
 	wantClean(t, r)
 	if r.Stored != nil {
 		t.Errorf("stored %+v; want nothing", r.Stored)
+	}
+}
+
+// A Delta lists snapshots alone; what is stored is its bases as well.
+func TestStoredCountsTheBasesOfADelta(t *testing.T) {
+	opts := quick
+	opts.States, opts.MinBytes, opts.MaxBytes, opts.Change = nil, 100<<10, 100<<10, 0.01
+	delta := func(inner store.SnapshotStore) store.SnapshotStore {
+		d, err := compress.NewDelta(inner, compress.DeltaOptions{Keep: 1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return d
+	}
+	route := func(s store.SnapshotStore) store.SnapshotStore {
+		r, err := store.NewRoute(map[string]store.SnapshotStore{"": s})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r
+	}
+	for name, s := range map[string]store.SnapshotStore{
+		"delta":         storetest.NewCounter(delta(newMemory(t))),
+		"delta | route": delta(route(newMemory(t))),
+		"route | delta": route(delta(newMemory(t))),
+	} {
+		r := run(t, t.Context(), opts, target(name, s))[0]
+		wantClean(t, r)
+		if r.Stored == nil || r.Stored.StoredBytes < r.Stored.StateBytes || r.Stored.StoredBytes > 5*r.Stored.StateBytes {
+			t.Errorf("%s: stored %+v; want a base for each of 5 states, at least", name, r.Stored)
+		}
 	}
 }
 
