@@ -48,6 +48,7 @@ type head struct {
 	// The rest belongs to who has the turn.
 
 	known       bool // whether a base was looked for that there may be already
+	refused     bool // whether the store beneath takes no bases of the id
 	differences int  // from writing
 	misses      int  // bases in a row from which no difference was small
 	skip        int  // saves to come that make no base

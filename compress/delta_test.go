@@ -863,3 +863,41 @@ func TestDeltaWithFaults(t *testing.T) {
 		}
 	}
 }
+
+// Bases have ids that a store beneath may refuse, though it takes those of the snapshots.
+func TestDeltaOverAStoreThatRefusesBases(t *testing.T) {
+	route, err := store.NewRoute(map[string]store.SnapshotStore{"order-": mustMemory(t, 0)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, test := range map[string]struct {
+		inner store.SnapshotStore
+		id    string
+	}{
+		"route without one for bases": {route, "order-1"},
+		// The base of the outer one has 1020 bytes, which the inner one can't escape.
+		"delta of a long id": {mustDelta(t, mustMemory(t, 0), compress.DeltaOptions{}), strings.Repeat("i", 1020-len("~delta~one~"))},
+	} {
+		for range 2 { // the second is a restart
+			d := mustDelta(t, test.inner, compress.DeltaOptions{Keep: 2, Writer: "one", OnPruneError: func(err error) { t.Errorf("%s: %v", name, err) }})
+			if err := d.Delete(t.Context(), test.id, 1); err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+			states := history(4, 100_000)
+			for nr, state := range states {
+				if err := d.Save(t.Context(), store.Snapshot{PersistenceID: test.id, SequenceNr: uint64(nr), State: state}); err != nil {
+					t.Fatalf("%s: %v", name, err)
+				}
+			}
+			if snap, err := d.LoadLatest(t.Context(), test.id); err != nil || !bytes.Equal(snap.State, states[3]) {
+				t.Errorf("%s: %v", name, err)
+			}
+			if stats := d.Stats(); stats.Whole != 4 || stats.StateBytes != 400_000 {
+				t.Errorf("%s: %+v; want all of them whole", name, stats)
+			}
+			if err := d.Delete(t.Context(), test.id, 9); err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+	}
+}

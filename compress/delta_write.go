@@ -27,7 +27,7 @@ const (
 // write saves a snapshot as what it is best saved as. The caller has the turn of the
 // head.
 func (d *Delta) write(ctx context.Context, h *head, snap store.Snapshot) error {
-	if _, ok := baseID(d.opts.Writer, h.id); !ok || len(snap.State) < d.opts.MinBytes || len(snap.State) == 0 {
+	if len(snap.State) < d.opts.MinBytes || len(snap.State) == 0 {
 		return d.writeWhole(ctx, h, snap)
 	}
 	if !h.known {
@@ -53,7 +53,16 @@ func (d *Delta) write(ctx context.Context, h *head, snap store.Snapshot) error {
 		h.skip--
 		return d.writeWhole(ctx, h, snap)
 	}
+	if _, ok := d.basesOf(h); !ok {
+		return d.writeWhole(ctx, h, snap)
+	}
 	return d.writeBase(ctx, h, snap)
+}
+
+// basesOf returns the id of our bases of an id, or false where it has none.
+func (d *Delta) basesOf(h *head) (stands string, ok bool) {
+	stands, ok = baseID(d.opts.Writer, h.id)
+	return stands, ok && !h.refused
 }
 
 // writeWhole saves a snapshot with all of its state.
@@ -84,11 +93,17 @@ func (d *Delta) writeDifference(ctx context.Context, h *head, snap store.Snapsho
 func (d *Delta) writeBase(ctx context.Context, h *head, snap store.Snapshot) error {
 	b := &base{content: bytes.Clone(snap.State)} // the caller's is not kept
 	b.name = baseName{writer: d.opts.Writer, number: d.nextBase(), sum: xxhash.Sum64(b.content)}
-	stands, _ := baseID(d.opts.Writer, h.id)
+	stands, _ := d.basesOf(h)
 	buffer := d.buffers.get(maxRecordHead + len(b.content) + recordTrailer)
 	record := appendWhole((*buffer)[:0], recordBase, b.content)
 	err := d.inner.Save(ctx, store.Snapshot{PersistenceID: stands, SequenceNr: b.name.number, Timestamp: d.opts.Now(), State: record})
 	d.buffers.put(buffer)
+	if errors.Is(err, store.ErrInvalid) {
+		// The store beneath takes the snapshot's id, but not that of its bases, being a
+		// Route without a store for it, or a Delta to which it is too long.
+		h.refused = true
+		return d.writeWhole(ctx, h, snap)
+	}
 	if h.basesKnown {
 		h.bases = append(h.bases, b.name.number) // also where it is not known whether it is there
 	}
@@ -129,9 +144,12 @@ func (d *Delta) put(ctx context.Context, h *head, snap store.Snapshot, record []
 // recall finds out, once, which bases of the id there are already, and which of them the
 // newest snapshot is from. Only a writer with a name can have made them before.
 func (d *Delta) recall(ctx context.Context, h *head) error {
-	if d.named {
-		stands, _ := baseID(d.opts.Writer, h.id)
+	if stands, ok := d.basesOf(h); d.named && ok {
 		newest, err := d.newestBase(ctx, stands)
+		if errors.Is(err, store.ErrInvalid) {
+			h.refused = true // as in writeBase
+			return nil
+		}
 		if err != nil {
 			return fmt.Errorf("its bases: %w", cause(err))
 		}
@@ -148,17 +166,17 @@ func (d *Delta) recall(ctx context.Context, h *head) error {
 // newestBase returns the greatest number of the bases that stand under an id; 0 where there
 // are none.
 func (d *Delta) newestBase(ctx context.Context, stands string) (uint64, error) {
-	if _, ok := store.As[store.Lister](d.inner); ok {
-		for info, err := range store.List(ctx, d.inner, stands) {
+	for info, err := range store.List(ctx, d.inner, stands) {
+		if !errors.Is(err, errors.ErrUnsupported) {
 			return info.SequenceNr, err // they are listed newest first
 		}
-		return 0, nil
+		snap, err := d.inner.LoadLatest(ctx, stands)
+		if errors.Is(err, store.ErrNotFound) {
+			return 0, nil
+		}
+		return snap.SequenceNr, err
 	}
-	snap, err := d.inner.LoadLatest(ctx, stands)
-	if errors.Is(err, store.ErrNotFound) {
-		return 0, nil
-	}
-	return snap.SequenceNr, err
+	return 0, nil
 }
 
 // recalled returns the base that the newest snapshot is from, if it is one of ours. Where
@@ -228,7 +246,7 @@ func (d *Delta) pruneTo(ctx context.Context, h *head, number uint64) error {
 // removeBases removes the bases of ours that no snapshot of the id needs any more. The
 // caller has the turn of the head.
 func (d *Delta) removeBases(ctx context.Context, h *head) error {
-	if _, ok := baseID(d.opts.Writer, h.id); !ok {
+	if _, ok := d.basesOf(h); !ok {
 		return nil
 	}
 	numbers, err := d.numbers(ctx, storedID(h.id))
@@ -244,12 +262,16 @@ func (d *Delta) removeBases(ctx context.Context, h *head) error {
 // removeUnused removes the bases of ours that none of the snapshots needs, which are all
 // of the id.
 func (d *Delta) removeUnused(ctx context.Context, h *head, numbers []uint64) error {
-	stands, ok := baseID(d.opts.Writer, h.id)
+	stands, ok := d.basesOf(h)
 	if !ok {
 		return nil
 	}
 	if !h.basesKnown {
 		bases, err := d.numbers(ctx, stands)
+		if errors.Is(err, store.ErrInvalid) {
+			h.refused = true // as in writeBase
+			return nil
+		}
 		if err != nil {
 			return err
 		}

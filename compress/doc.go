@@ -128,8 +128,10 @@
 // replaces no base.
 //
 // An id of the application that begins with ~delta~ itself is stored under ~delta~= and
-// the id. An id whose bases would have ids over store.MaxIDBytes has none: its snapshots
-// are stored whole.
+// the id; what the inner store held under such an id before the wrapper is out of its
+// reach. An id whose bases would have ids over store.MaxIDBytes has none, nor one for whose
+// bases the inner store has no place: its snapshots are stored whole. So a store.Route
+// beneath needs a route for ids that begin with ~delta~; better a Delta in each route.
 //
 // A Delta refers to bases of its own alone, and only it removes them: it reads which of
 // them the snapshots that are left still need, while no other call writes the id, and
