@@ -169,7 +169,7 @@ func newDelta(inner store.SnapshotStore, opts DeltaOptions) (*Delta, error) {
 		return nil, fmt.Errorf("compress: %w Keep %d of Delta over a store that can't list; allowed is 0", store.ErrInvalid, opts.Keep)
 	}
 	d := &Delta{inner: inner, named: opts.Writer != "", opts: opts.withDefaults()}
-	d.heads = newHeads(d.opts.CacheBytes)
+	d.heads = newHeads(d.opts.CacheBytes, !d.named)
 	return d, nil
 }
 

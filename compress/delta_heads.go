@@ -58,6 +58,10 @@ type head struct {
 	bases      []uint64
 	basesKnown bool
 
+	// freed says that a snapshot which needed a base is no more, or was saved again and
+	// needs another, so that there may be a base to remove.
+	freed bool
+
 	// refs has, of snapshots that we saved or read, the numbers of the bases of ours that
 	// they need, 0 for none. Another process may have deleted or replaced them: then they
 	// need none of ours.
@@ -110,6 +114,7 @@ const headBytes = 512
 // goes first.
 type heads struct {
 	maxBytes int64
+	fresh    bool // whether an id without a head has no bases of ours
 
 	mu    sync.Mutex
 	byID  map[string]*head
@@ -118,8 +123,8 @@ type heads struct {
 	pins  map[string]pin
 }
 
-func newHeads(maxBytes int64) *heads {
-	return &heads{maxBytes: maxBytes, byID: make(map[string]*head), pins: make(map[string]pin)}
+func newHeads(maxBytes int64, fresh bool) *heads {
+	return &heads{maxBytes: maxBytes, fresh: fresh, byID: make(map[string]*head), pins: make(map[string]pin)}
 }
 
 // use returns the head of an id, to be released when it is used no more. It is the
@@ -129,7 +134,7 @@ func (hs *heads) use(id string) *head {
 	defer hs.mu.Unlock()
 	h := hs.byID[id]
 	if h == nil {
-		h = &head{id: id, turn: make(chan struct{}, 1)}
+		h = &head{id: id, turn: make(chan struct{}, 1), basesKnown: hs.fresh}
 		hs.byID[id] = h
 	}
 	if h.place != nil {
@@ -158,6 +163,7 @@ func (hs *heads) release(h *head) {
 	for hs.bytes > hs.maxBytes && hs.idle.Len() > 0 {
 		oldest := hs.idle.Remove(hs.idle.Back()).(*head)
 		delete(hs.byID, oldest.id)
+		hs.fresh = false
 		hs.bytes -= oldest.size
 	}
 }

@@ -901,3 +901,42 @@ func TestDeltaOverAStoreThatRefusesBases(t *testing.T) {
 		}
 	}
 }
+
+// Who saves one number over and over again, the latest state of all, leaves no more bases
+// behind than who counts on; also where the Delta has forgotten the id in between.
+func TestDeltaOfOneNumber(t *testing.T) {
+	states := history(30, 100_000)
+	for name, test := range map[string]struct {
+		opts   compress.DeltaOptions
+		others bool // are saved in between
+	}{
+		"all kept":            {compress.DeltaOptions{MaxDeltas: 2}, false},
+		"one kept":            {compress.DeltaOptions{MaxDeltas: 2, Keep: 1}, false},
+		"one kept, forgotten": {compress.DeltaOptions{MaxDeltas: 2, Keep: 1, CacheBytes: 200_000}, true},
+	} {
+		inner := mustMemory(t, 0)
+		test.opts.OnPruneError = func(err error) { t.Error(err) }
+		d := mustDelta(t, inner, test.opts)
+		for _, state := range states {
+			mustSave(t, d, 1, state)
+			wantState(t, d, state)
+			if test.others {
+				if err := d.Save(t.Context(), store.Snapshot{PersistenceID: "other", SequenceNr: 1, State: state}); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		bases := 0
+		for info, err := range store.List(t.Context(), inner, "") {
+			if err != nil {
+				t.Fatal(err)
+			}
+			if strings.HasSuffix(info.PersistenceID, "~"+id) {
+				bases++
+			}
+		}
+		if bases != 1 {
+			t.Errorf("%s: %d bases for one snapshot", name, bases)
+		}
+	}
+}

@@ -128,6 +128,9 @@ func (d *Delta) put(ctx context.Context, h *head, snap store.Snapshot, record []
 	snap.PersistenceID = storedID(h.id)
 	snap.State = record
 	err := d.inner.Save(ctx, snap)
+	if old := h.refs[snap.SequenceNr]; old != 0 && old != base {
+		h.freed = true
+	}
 	if err != nil {
 		delete(h.refs, snap.SequenceNr)
 		if base != 0 && unknownOutcome(err) {
@@ -218,12 +221,18 @@ func (n baseName) made() time.Time { return time.UnixMilli(int64(n.number >> 20)
 // prune obeys Keep after a Save of that number, and removes the bases that nobody needs
 // any more. The caller has the turn of the head.
 func (d *Delta) prune(ctx context.Context, h *head, number uint64) {
-	if d.opts.Keep == 0 {
+	var err error
+	switch {
+	case d.opts.Keep > 0:
+		err = d.pruneTo(ctx, h, number)
+	case h.freed:
+		err = d.removeBases(ctx, h)
+	}
+	if err != nil {
+		d.opts.OnPruneError(&store.Error{Op: store.OpPrune, PersistenceID: h.id, SequenceNr: number, Err: cause(err)})
 		return
 	}
-	if err := d.pruneTo(ctx, h, number); err != nil {
-		d.opts.OnPruneError(&store.Error{Op: store.OpPrune, PersistenceID: h.id, SequenceNr: number, Err: cause(err)})
-	}
+	h.freed = false
 }
 
 func (d *Delta) pruneTo(ctx context.Context, h *head, number uint64) error {
@@ -233,14 +242,18 @@ func (d *Delta) pruneTo(ctx context.Context, h *head, number uint64) error {
 	}
 	// They are listed newest first.
 	first := slices.IndexFunc(numbers, func(n uint64) bool { return n <= number })
-	if first < 0 || len(numbers)-first <= d.opts.Keep {
+	if first >= 0 && len(numbers)-first > d.opts.Keep {
+		end := first + d.opts.Keep
+		if err := d.inner.Delete(ctx, storedID(h.id), numbers[end]); err != nil {
+			return err
+		}
+		numbers = numbers[:end]
+		h.freed = true
+	}
+	if !h.freed && h.basesKnown {
 		return nil
 	}
-	end := first + d.opts.Keep
-	if err := d.inner.Delete(ctx, storedID(h.id), numbers[end]); err != nil {
-		return err
-	}
-	return d.removeUnused(ctx, h, numbers[:end])
+	return d.removeUnused(ctx, h, numbers)
 }
 
 // removeBases removes the bases of ours that no snapshot of the id needs any more. The
