@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"maps"
 	"math"
 	"sync/atomic"
 	"time"
@@ -259,6 +260,7 @@ func (d *Delta) delete(ctx context.Context, persistenceID string, toSequenceNr u
 	if err := d.inner.Delete(ctx, storedID(persistenceID), toSequenceNr); err != nil {
 		return named(err, store.OpDelete, persistenceID)
 	}
+	maps.DeleteFunc(h.refs, func(number, _ uint64) bool { return number <= toSequenceNr })
 	if err := d.removeBases(ctx, h); err != nil {
 		return fmt.Errorf("bases that are not needed any more: %w", cause(err))
 	}

@@ -45,6 +45,9 @@ type head struct {
 	// makes no difference to who reads, and would to who writes.
 	reading atomic.Pointer[base]
 
+	// notes is what refs and bases take in bytes, as of the last turn.
+	notes atomic.Int64
+
 	// The rest belongs to who has the turn.
 
 	known       bool // whether a base was looked for that there may be already
@@ -94,21 +97,16 @@ func (h *head) take(ctx context.Context) error {
 	}
 }
 
-func (h *head) give() { <-h.turn }
-
-// remember notes which base of ours a snapshot needs, 0 for none.
-func (h *head) remember(number, base uint64) {
-	if h.refs == nil || len(h.refs) >= maxRefs {
-		h.refs = make(map[uint64]uint64) // what is not in it is read when it is needed
-	}
-	h.refs[number] = base
+func (h *head) give() {
+	h.notes.Store(int64(len(h.refs)*refBytes + len(h.bases)*8))
+	<-h.turn
 }
 
-// maxRefs is of how many snapshots of an id a head remembers the base.
-const maxRefs = 1024
-
-// headBytes is what a head takes besides its bases, about.
-const headBytes = 512
+// What a head takes besides its bases, about.
+const (
+	headBytes = 512
+	refBytes  = 40 // for each of refs
+)
 
 // heads are those at hand, within a bound in bytes: whoever was not used for longest
 // goes first.
@@ -148,7 +146,7 @@ func (hs *heads) use(id string) *head {
 func (hs *heads) release(h *head) {
 	hs.mu.Lock()
 	defer hs.mu.Unlock()
-	size := int64(headBytes + len(h.id))
+	size := int64(headBytes+len(h.id)) + h.notes.Load()
 	for _, b := range []*base{h.writing.Load(), h.reading.Load()} {
 		if b != nil {
 			size += b.bytes()

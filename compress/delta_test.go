@@ -940,3 +940,23 @@ func TestDeltaOfOneNumber(t *testing.T) {
 		}
 	}
 }
+
+// However many snapshots are kept, who goes on writing reads none of them to find out
+// which bases they need.
+func TestDeltaReadsNothingToRemoveBases(t *testing.T) {
+	states := history(8, 2000)
+	for _, keep := range []int{3, 500, 1500} {
+		counter := storetest.NewCounter(mustMemory(t, 0))
+		d := mustDelta(t, counter, compress.DeltaOptions{MinBytes: -1, MaxShare: 1, Keep: keep})
+		for nr := range uint64(4000) {
+			mustSave(t, d, nr, states[nr%8])
+		}
+		if loads := counter.Counts().Loads(); loads != 0 {
+			t.Errorf("with Keep %d 4000 saves loaded %d snapshots", keep, loads)
+		}
+		if _, bases := basesOf(t, counter); len(bases) > keep/16+2 {
+			t.Errorf("with Keep %d there are %d bases", keep, len(bases))
+		}
+		mustClose(t, d)
+	}
+}

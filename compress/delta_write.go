@@ -138,7 +138,7 @@ func (d *Delta) put(ctx context.Context, h *head, snap store.Snapshot, record []
 		}
 		return named(err, store.OpSave, h.id)
 	}
-	h.remember(snap.SequenceNr, base)
+	d.remember(h, snap.SequenceNr, base)
 	d.stats.stateBytes.Add(int64(size))
 	d.stats.storedBytes.Add(int64(len(record)))
 	return nil
@@ -247,6 +247,9 @@ func (d *Delta) pruneTo(ctx context.Context, h *head, number uint64) error {
 		if err := d.inner.Delete(ctx, storedID(h.id), numbers[end]); err != nil {
 			return err
 		}
+		for _, gone := range numbers[end:] {
+			delete(h.refs, gone)
+		}
 		numbers = numbers[:end]
 		h.freed = true
 	}
@@ -302,7 +305,7 @@ func (d *Delta) removeUnused(ctx context.Context, h *head, numbers []uint64) err
 		needed = min(needed, pinned)
 	}
 	unread := 0
-	for _, number := range numbers {
+	for _, number := range slices.Backward(numbers) { // where the oldest needs the oldest, no more are looked at
 		if needed <= h.bases[0] {
 			return nil // all of them
 		}
@@ -345,9 +348,20 @@ func (d *Delta) refOf(ctx context.Context, h *head, number uint64) (uint64, erro
 	if err != nil {
 		return 0, err
 	}
-	h.remember(number, ref)
+	d.remember(h, number, ref)
 	return ref, nil
 }
+
+// remember notes which base of ours a snapshot needs, 0 for none.
+func (d *Delta) remember(h *head, number, base uint64) {
+	if h.refs == nil || len(h.refs) > max(maxRefs, d.opts.Keep) {
+		h.refs = make(map[uint64]uint64) // what is not in it is read when it is needed
+	}
+	h.refs[number] = base
+}
+
+// maxRefs is of how many snapshots of an id a head remembers the base, if Keep is not more.
+const maxRefs = 1024
 
 // refTo reads which base of a writer a snapshot needs; 0 for none. Where the snapshot is
 // corrupt that can't be told, and is an error.
