@@ -44,7 +44,9 @@ type DeltaOptions struct {
 
 	// CacheBytes bounds the memory for bases of ids that are written or read, in bytes;
 	// 0 means 64 MiB. A base takes four thirds of its size. Those in use by calls come on
-	// top.
+	// top. It should have room for the bases of all ids that are written in turns: the first
+	// Save of one that was forgotten begins with a base, or with a Writer loads it. A state
+	// for which there is no room at all is stored whole, unless there is a Writer.
 	CacheBytes int64
 
 	// MaxStateBytes is the greatest size in bytes of a state; 0 means 512 MiB. A Save

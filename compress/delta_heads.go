@@ -25,8 +25,8 @@ func (b *base) blocks() *blockIndex {
 	return b.index
 }
 
-// bytes is about what the base holds, with its index.
-func (b *base) bytes() int64 { return int64(len(b.content)) * 4 / 3 }
+// baseBytes is about what a base of a state of that size holds, with its index.
+func baseBytes(size int) int64 { return int64(size) * 4 / 3 }
 
 // A head is what a Delta remembers of an id: its bases, and what it needs for writing.
 type head struct {
@@ -147,10 +147,12 @@ func (hs *heads) release(h *head) {
 	hs.mu.Lock()
 	defer hs.mu.Unlock()
 	size := int64(headBytes+len(h.id)) + h.notes.Load()
-	for _, b := range []*base{h.writing.Load(), h.reading.Load()} {
-		if b != nil {
-			size += b.bytes()
-		}
+	writing, reading := h.writing.Load(), h.reading.Load()
+	if writing != nil {
+		size += baseBytes(len(writing.content))
+	}
+	if reading != nil && reading != writing {
+		size += baseBytes(len(reading.content))
 	}
 	hs.bytes += size - h.size
 	h.size = size

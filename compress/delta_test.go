@@ -960,3 +960,43 @@ func TestDeltaReadsNothingToRemoveBases(t *testing.T) {
 		mustClose(t, d)
 	}
 }
+
+// A state whose base has no room in the cache gets none, since no difference would ever be
+// from it; with a name the base is loaded each time.
+func TestDeltaOfStatesLargerThanItsCache(t *testing.T) {
+	for writer, want := range map[string]compress.DeltaStats{
+		"":    {Whole: 5, StateBytes: 500_000},
+		"one": {Differences: 5, Bases: 1, StateBytes: 500_000},
+	} {
+		d := mustDelta(t, mustMemory(t, 0), compress.DeltaOptions{CacheBytes: 100_000, Writer: writer})
+		for nr, state := range history(5, 100_000) {
+			mustSave(t, d, uint64(nr), state)
+			wantState(t, d, state)
+		}
+		stats := d.Stats()
+		stats.StoredBytes, stats.BaseHits, stats.BaseLoads = 0, 0, 0
+		if stats != want {
+			t.Errorf("writer %q: %+v; want %+v", writer, stats, want)
+		}
+		mustClose(t, d)
+	}
+}
+
+// A base that is both read and written from, as after a restart, counts once.
+func TestDeltaCountsABaseOnce(t *testing.T) {
+	inner := mustMemory(t, 0)
+	opts := compress.DeltaOptions{Writer: "one", CacheBytes: 200_000} // room for a base and a half
+	states := history(8, 100_000)
+	d := mustDelta(t, shared{inner}, opts)
+	mustSave(t, d, 1, states[0])
+	mustClose(t, d)
+	counter := storetest.NewCounter(inner)
+	d = mustDelta(t, counter, opts)
+	defer mustClose(t, d)
+	for i, state := range states[1:] {
+		mustSave(t, d, uint64(i+2), state)
+	}
+	if loads := counter.Counts().Loads(); loads != 2 {
+		t.Errorf("%d loads for %d saves after a restart; want 2, for the first", loads, len(states)-1)
+	}
+}

@@ -53,8 +53,8 @@ func (d *Delta) write(ctx context.Context, h *head, snap store.Snapshot) error {
 		h.skip--
 		return d.writeWhole(ctx, h, snap)
 	}
-	if _, ok := d.basesOf(h); !ok {
-		return d.writeWhole(ctx, h, snap)
+	if _, ok := d.basesOf(h); !ok || !d.named && baseBytes(len(snap.State)) > d.opts.CacheBytes {
+		return d.writeWhole(ctx, h, snap) // a base that is forgotten at once would be for nothing, without a name to meet it again
 	}
 	return d.writeBase(ctx, h, snap)
 }
