@@ -37,9 +37,10 @@ type DeltaOptions struct {
 	// bases, and must be able to list where Keep is given.
 	Keep int
 
-	// OnPruneError is told why a Save could not obey Keep, or remove a base that no
-	// snapshot needs any more; the Save has succeeded then, and the next one tries
-	// again. Nil means nobody is told. It may be called concurrently.
+	// OnPruneError is told why a Save could not obey Keep, or a Save or Delete not remove
+	// a base that no snapshot needs any more; the call has succeeded then, and the next one
+	// tries again. Nil means nobody is told. It may be called concurrently, and must not
+	// write through the Delta, whose turn the call has.
 	OnPruneError func(error)
 
 	// CacheBytes bounds the memory for bases of ids that are written or read, in bytes;
@@ -237,7 +238,11 @@ func (d *Delta) ViewLatest(ctx context.Context, persistenceID string, view func(
 
 // Delete implements store.SnapshotStore. It also removes the bases of this Delta that
 // no snapshot needs any more; where that fails the snapshots are gone, and a Delete
-// again tries again.
+// again tries again. Where a snapshot that is left is corrupt, it can't be told which base
+// that needs: the bases stay, and OnPruneError is told.
+//
+// The bases of other writers, which are states that were saved, stay in the inner store
+// until their writer or Sweep removes them.
 func (d *Delta) Delete(ctx context.Context, persistenceID string, toSequenceNr uint64) error {
 	return store.Wrap(store.OpDelete, persistenceID, toSequenceNr, d.delete(ctx, persistenceID, toSequenceNr))
 }
@@ -263,7 +268,13 @@ func (d *Delta) delete(ctx context.Context, persistenceID string, toSequenceNr u
 		return named(err, store.OpDelete, persistenceID)
 	}
 	maps.DeleteFunc(h.refs, func(number, _ uint64) bool { return number <= toSequenceNr })
-	if err := d.removeBases(ctx, h); err != nil {
+	err := d.removeBases(ctx, h, d.maxUnread())
+	if undecided(err) {
+		// What was to be deleted is, and a Delete again would find the same.
+		d.opts.OnPruneError(removalError(store.OpDelete, persistenceID, toSequenceNr, err))
+		return nil
+	}
+	if err != nil {
 		return fmt.Errorf("bases that are not needed any more: %w", cause(err))
 	}
 	return nil

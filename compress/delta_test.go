@@ -1000,3 +1000,90 @@ func TestDeltaCountsABaseOnce(t *testing.T) {
 		t.Errorf("%d loads for %d saves after a restart; want 2, for the first", loads, len(states)-1)
 	}
 }
+
+// A corrupt snapshot can't tell which base it needs: the bases stay, Delete does what it
+// was asked for, and Sweep goes on with other ids.
+func TestDeltaBesideACorruptSnapshot(t *testing.T) {
+	states := history(6, 100_000)
+	now := time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC)
+	for _, writer := range []string{"one", "two"} { // of those who delete and sweep
+		inner := mustMemory(t, 0)
+		d := mustDelta(t, shared{inner}, compress.DeltaOptions{Writer: "one", MaxDeltas: 1, Now: func() time.Time { return now }})
+		ids := []string{"a", "b", "c"}
+		for _, of := range ids {
+			for nr, state := range states {
+				if err := d.Save(t.Context(), store.Snapshot{PersistenceID: of, SequenceNr: uint64(nr), State: state}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if of != "b" {
+				continue
+			}
+			snap, err := inner.LoadLatest(t.Context(), of)
+			if err == nil {
+				snap.State[len(snap.State)/2] ^= 1
+				err = inner.Save(t.Context(), snap)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		mustClose(t, d)
+
+		var told []error
+		d = mustDelta(t, inner, compress.DeltaOptions{
+			Writer: writer,
+			Now:    func() time.Time { return now.Add(30 * 24 * time.Hour) },
+			// That a state is too large to be loaded does not keep it from being deleted.
+			MaxStateBytes: 1000,
+			OnPruneError:  func(err error) { told = append(told, err) },
+		})
+		for _, of := range ids {
+			if err := d.Delete(t.Context(), of, 3); err != nil {
+				t.Errorf("%s: Delete beside a corrupt snapshot: %v", writer, err)
+			}
+		}
+		_, err := d.Sweep(t.Context())
+		var named *store.Error
+		for _, err := range append(told, err) {
+			if !errors.Is(err, store.ErrCorrupt) || !errors.As(err, &named) || named.PersistenceID != "b" || named.SequenceNr != 5 {
+				t.Errorf("%s: %v; want that number 5 of b is corrupt", writer, err)
+			}
+		}
+		if writer == "one" && len(told) != 1 {
+			t.Errorf("OnPruneError was told %v; want what Delete found", told)
+		}
+		bases := make(map[string]int)
+		for info, err := range store.List(t.Context(), inner, "") {
+			if err != nil {
+				t.Fatal(err)
+			}
+			bases[info.PersistenceID]++
+		}
+		if a, b, c := bases["~delta~one~a"], bases["~delta~one~b"], bases["~delta~one~c"]; a != 1 || b != 3 || c != 1 {
+			t.Errorf("%s: %d, %d and %d bases; want 1, 3 and 1", writer, a, b, c)
+		}
+		mustClose(t, d)
+	}
+}
+
+// Sweep looks at all snapshots of an id, however many there are.
+func TestDeltaSweepOfManySnapshots(t *testing.T) {
+	inner := mustMemory(t, 0)
+	opts := compress.DeltaOptions{Writer: "one", MinBytes: -1, MaxShare: 1, MaxDeltas: 1}
+	states := history(8, 2000)
+	d := mustDelta(t, shared{inner}, opts)
+	for nr := range uint64(200) {
+		mustSave(t, d, nr, states[nr%8])
+	}
+	other := mustDelta(t, shared{inner}, compress.DeltaOptions{})
+	if err := other.Delete(t.Context(), id, 99); err != nil {
+		t.Fatal(err)
+	}
+	mustClose(t, d)
+	d = mustDelta(t, inner, opts)
+	defer mustClose(t, d)
+	if removed, err := d.Sweep(t.Context()); err != nil || removed != 50 {
+		t.Errorf("%d of 100 bases removed, %v; want 50", removed, err)
+	}
+}

@@ -226,13 +226,23 @@ func (d *Delta) prune(ctx context.Context, h *head, number uint64) {
 	case d.opts.Keep > 0:
 		err = d.pruneTo(ctx, h, number)
 	case h.freed:
-		err = d.removeBases(ctx, h)
+		err = d.removeBases(ctx, h, d.maxUnread())
 	}
 	if err != nil {
-		d.opts.OnPruneError(&store.Error{Op: store.OpPrune, PersistenceID: h.id, SequenceNr: number, Err: cause(err)})
+		d.opts.OnPruneError(removalError(store.OpPrune, h.id, number, err))
 		return
 	}
 	h.freed = false
+}
+
+// removalError returns the error of a removal that was to go up to that number. Where it is
+// a snapshot that is corrupt, its number stands in the place of that.
+func removalError(op, id string, number uint64, err error) error {
+	var e *store.Error
+	if errors.Is(err, store.ErrCorrupt) && errors.As(err, &e) {
+		number = e.SequenceNr
+	}
+	return &store.Error{Op: op, PersistenceID: id, SequenceNr: number, Err: cause(err)}
 }
 
 func (d *Delta) pruneTo(ctx context.Context, h *head, number uint64) error {
@@ -256,12 +266,12 @@ func (d *Delta) pruneTo(ctx context.Context, h *head, number uint64) error {
 	if !h.freed && h.basesKnown {
 		return nil
 	}
-	return d.removeUnused(ctx, h, numbers)
+	return d.removeUnused(ctx, h, numbers, d.maxUnread())
 }
 
-// removeBases removes the bases of ours that no snapshot of the id needs any more. The
-// caller has the turn of the head.
-func (d *Delta) removeBases(ctx context.Context, h *head) error {
+// removeBases removes the bases of ours that no snapshot of the id needs any more, unless
+// it takes reading more than most snapshots to know. The caller has the turn of the head.
+func (d *Delta) removeBases(ctx context.Context, h *head, most int) error {
 	if _, ok := d.basesOf(h); !ok {
 		return nil
 	}
@@ -272,12 +282,11 @@ func (d *Delta) removeBases(ctx context.Context, h *head) error {
 	if err != nil {
 		return err
 	}
-	return d.removeUnused(ctx, h, numbers)
+	return d.removeUnused(ctx, h, numbers, most)
 }
 
-// removeUnused removes the bases of ours that none of the snapshots needs, which are all
-// of the id.
-func (d *Delta) removeUnused(ctx context.Context, h *head, numbers []uint64) error {
+// removeUnused is removeBases where the numbers of the snapshots are known, newest first.
+func (d *Delta) removeUnused(ctx context.Context, h *head, numbers []uint64, most int) error {
 	stands, ok := d.basesOf(h)
 	if !ok {
 		return nil
@@ -311,8 +320,8 @@ func (d *Delta) removeUnused(ctx context.Context, h *head, numbers []uint64) err
 		}
 		ref, known := h.refs[number]
 		if !known {
-			if unread++; unread > max(maxUnread, d.opts.Keep) {
-				return nil // rather than reading thousands of snapshots, a later call will do
+			if unread++; unread > most {
+				return nil // a later call goes on from here, or Sweep does it
 			}
 			var err error
 			if ref, err = d.refOf(ctx, h, number); err != nil {
@@ -339,8 +348,9 @@ func (d *Delta) removeUnused(ctx context.Context, h *head, numbers []uint64) err
 	return nil
 }
 
-// maxUnread is how many snapshots are read to find out which bases they need.
-const maxUnread = 64
+// maxUnread returns how many snapshots a Save or Delete reads at most to find out which
+// bases they need: all that Keep leaves, and otherwise not thousands.
+func (d *Delta) maxUnread() int { return max(64, d.opts.Keep) }
 
 // refOf reads which base of ours a snapshot needs; 0 for none.
 func (d *Delta) refOf(ctx context.Context, h *head, number uint64) (uint64, error) {
@@ -373,11 +383,20 @@ func (d *Delta) refTo(ctx context.Context, name storedName, number uint64) (uint
 	if err != nil || !isRecord(snap.State) {
 		return 0, err
 	}
-	r, err := d.parse(snap.State)
-	if err != nil || r.kind != recordDifference || r.base.writer != name.writer {
-		return 0, err
+	r, err := parseRecord(snap.State, math.MaxInt64) // its state is not looked at, and may be over MaxStateBytes
+	if err != nil {
+		return 0, store.Wrap(store.OpLoadBefore, name.id, number, err)
+	}
+	if r.kind != recordDifference || r.base.writer != name.writer {
+		return 0, nil
 	}
 	return r.base.number, nil
+}
+
+// undecided says whether a removal of bases failed since a snapshot can't tell which base
+// it needs, being damaged or in a format of a later version.
+func undecided(err error) bool {
+	return errors.Is(err, store.ErrCorrupt) || errors.Is(err, errors.ErrUnsupported)
 }
 
 // numbers returns those of the snapshots of an id of the inner store, newest first.
