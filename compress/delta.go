@@ -252,9 +252,6 @@ func (d *Delta) delete(ctx context.Context, persistenceID string, toSequenceNr u
 		return err
 	}
 	defer d.gate.Leave()
-	if err := store.CheckID(persistenceID); err != nil {
-		return err
-	}
 	if err := checkStoredID(persistenceID); err != nil {
 		return err
 	}
@@ -289,9 +286,6 @@ func (d *Delta) List(ctx context.Context, persistenceID string) iter.Seq2[store.
 	}
 	d.gate.Leave() // the loop body may close the store; the inner one sees to its own end
 	if persistenceID != "" {
-		if err := store.CheckID(persistenceID); err != nil {
-			return store.ListError(persistenceID, err)
-		}
 		if err := checkStoredID(persistenceID); err != nil {
 			return store.ListError(persistenceID, err)
 		}
@@ -300,6 +294,7 @@ func (d *Delta) List(ctx context.Context, persistenceID string) iter.Seq2[store.
 				if err == nil {
 					info.PersistenceID = persistenceID
 				}
+				err = named(err, store.OpList, persistenceID)
 				if !yield(info, err) {
 					return
 				}
@@ -331,8 +326,11 @@ func (d *Delta) Unwrap() store.SnapshotStore { return d.inner }
 // Keep implements store.Keeper.
 func (d *Delta) Keep() int { return d.opts.Keep }
 
-// checkStoredID returns an error unless the id can be kept.
+// checkStoredID returns an error unless the id is valid and can be kept.
 func checkStoredID(id string) error {
+	if err := store.CheckID(id); err != nil {
+		return err
+	}
 	if len(storedID(id)) > store.MaxIDBytes {
 		return fmt.Errorf("compress: %w persistence id: %d bytes; allowed are %d where it begins with %q, which Delta escapes", store.ErrInvalid, len(id), store.MaxIDBytes-len(basePrefix)-len(escapedMark), basePrefix)
 	}

@@ -11,8 +11,9 @@ type DeltaStats struct {
 	StateBytes  int64 // of the states saved
 	StoredBytes int64 // given to the inner store for them, bases included
 
-	BaseHits  int64 // differences loaded whose base was at hand
-	BaseLoads int64 // differences loaded whose base had to be loaded
+	// Differences loaded or viewed, also by a first Save to find its base: those whose base
+	// was at hand, and those whose base had to be loaded.
+	BaseHits, BaseLoads int64
 }
 
 type deltaCounters struct {

@@ -609,11 +609,64 @@ func TestDeltaIDs(t *testing.T) {
 	}
 	long := "~delta~" + strings.Repeat("x", store.MaxIDBytes-8)
 	for what, err := range map[string]error{
-		"Save":   d.Save(t.Context(), store.Snapshot{PersistenceID: long, SequenceNr: 1}),
-		"Delete": d.Delete(t.Context(), long, 1),
+		"Save":       d.Save(t.Context(), store.Snapshot{PersistenceID: long, SequenceNr: 1}),
+		"Delete":     d.Delete(t.Context(), long, 1),
+		"LoadLatest": errorOf(d.LoadLatest(t.Context(), long)),
+		"LoadBefore": errorOf(d.LoadBefore(t.Context(), long, 1)),
+		"ViewLatest": d.ViewLatest(t.Context(), long, func(store.Snapshot) error { return nil }),
 	} {
 		if !errors.Is(err, store.ErrInvalid) || !strings.Contains(err.Error(), "allowed are 1016 where it begins with") {
 			t.Errorf("%s of an id too long to be escaped: %v", what, err)
+		}
+	}
+}
+
+func errorOf(_ store.Snapshot, err error) error { return err }
+
+// Errors name the id of the application, not the one that it is stored under.
+func TestDeltaErrorsNameNoIDOfItsOwn(t *testing.T) {
+	inner := mustMemory(t, 0)
+	zstd := mustNew(t, inner, compress.Options{})
+	d := mustDelta(t, zstd, compress.DeltaOptions{})
+	mustSave(t, d, 1, jsonState(100_000))
+	stands, _ := basesOf(t, inner)
+	snap, err := inner.LoadLatest(t.Context(), stands)
+	if err == nil {
+		snap.State[len(snap.State)/2] ^= 1
+		err = inner.Save(t.Context(), snap)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	reader := mustDelta(t, zstd, compress.DeltaOptions{})
+	if _, err := reader.LoadLatest(t.Context(), id); !errors.Is(err, store.ErrCorrupt) || strings.Contains(err.Error(), "~delta~") {
+		t.Errorf("a load whose base the store beneath calls corrupt: %v", err)
+	}
+
+	d = mustDelta(t, &fixed{}, compress.DeltaOptions{}) // which can't list
+	for _, err := range store.List(t.Context(), d, "~delta~x") {
+		var named *store.Error
+		if !errors.As(err, &named) || named.PersistenceID != "~delta~x" || named.Op != store.OpList {
+			t.Errorf("a listing that failed: %v", err)
+		}
+	}
+}
+
+func TestDeltaStatsOfLoads(t *testing.T) {
+	inner := mustMemory(t, 0)
+	d := mustDelta(t, shared{inner}, compress.DeltaOptions{})
+	mustSave(t, d, 1, jsonState(100_000))
+	for _, test := range []struct {
+		reader      *compress.Delta
+		hits, loads int64
+	}{{d, 3, 0}, {mustDelta(t, shared{inner}, compress.DeltaOptions{}), 2, 1}} {
+		for range 3 {
+			if err := test.reader.ViewLatest(t.Context(), id, func(store.Snapshot) error { return nil }); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if stats := test.reader.Stats(); stats.BaseHits != test.hits || stats.BaseLoads != test.loads {
+			t.Errorf("after 3 views %+v; want %d bases at hand and %d loaded", stats, test.hits, test.loads)
 		}
 	}
 }
