@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"maps"
 	"math"
 	"sync/atomic"
 	"time"
@@ -36,9 +37,10 @@ type DeltaOptions struct {
 	// bases, and must be able to list where Keep is given.
 	Keep int
 
-	// OnPruneError is told why a Save could not obey Keep, or remove a base that no
-	// snapshot needs any more; the Save has succeeded then, and the next one tries
-	// again. Nil means nobody is told. It may be called concurrently.
+	// OnPruneError is told why a Save could not obey Keep, or a Save or Delete not remove
+	// a base that no snapshot needs any more; the call has succeeded then, and the next one
+	// tries again. Nil means nobody is told. It may be called concurrently, and must not
+	// write through the Delta, whose turn the call has.
 	OnPruneError func(error)
 
 	// CacheBytes bounds the memory for bases of ids that are written or read, in bytes;
@@ -169,7 +171,7 @@ func newDelta(inner store.SnapshotStore, opts DeltaOptions) (*Delta, error) {
 		return nil, fmt.Errorf("compress: %w Keep %d of Delta over a store that can't list; allowed is 0", store.ErrInvalid, opts.Keep)
 	}
 	d := &Delta{inner: inner, named: opts.Writer != "", opts: opts.withDefaults()}
-	d.heads = newHeads(d.opts.CacheBytes)
+	d.heads = newHeads(d.opts.CacheBytes, !d.named)
 	return d, nil
 }
 
@@ -234,7 +236,11 @@ func (d *Delta) ViewLatest(ctx context.Context, persistenceID string, view func(
 
 // Delete implements store.SnapshotStore. It also removes the bases of this Delta that
 // no snapshot needs any more; where that fails the snapshots are gone, and a Delete
-// again tries again.
+// again tries again. Where a snapshot that is left is corrupt, it can't be told which base
+// that needs: the bases stay, and OnPruneError is told.
+//
+// The bases of other writers, which are states that were saved, stay in the inner store
+// until their writer or Sweep removes them.
 func (d *Delta) Delete(ctx context.Context, persistenceID string, toSequenceNr uint64) error {
 	return store.Wrap(store.OpDelete, persistenceID, toSequenceNr, d.delete(ctx, persistenceID, toSequenceNr))
 }
@@ -244,9 +250,6 @@ func (d *Delta) delete(ctx context.Context, persistenceID string, toSequenceNr u
 		return err
 	}
 	defer d.gate.Leave()
-	if err := store.CheckID(persistenceID); err != nil {
-		return err
-	}
 	if err := checkStoredID(persistenceID); err != nil {
 		return err
 	}
@@ -259,7 +262,14 @@ func (d *Delta) delete(ctx context.Context, persistenceID string, toSequenceNr u
 	if err := d.inner.Delete(ctx, storedID(persistenceID), toSequenceNr); err != nil {
 		return named(err, store.OpDelete, persistenceID)
 	}
-	if err := d.removeBases(ctx, h); err != nil {
+	maps.DeleteFunc(h.refs, func(number, _ uint64) bool { return number <= toSequenceNr })
+	err := d.removeBases(ctx, h, d.maxUnread())
+	if undecided(err) {
+		// What was to be deleted is, and a Delete again would find the same.
+		d.opts.OnPruneError(removalError(store.OpDelete, persistenceID, toSequenceNr, err))
+		return nil
+	}
+	if err != nil {
 		return fmt.Errorf("bases that are not needed any more: %w", cause(err))
 	}
 	return nil
@@ -274,9 +284,6 @@ func (d *Delta) List(ctx context.Context, persistenceID string) iter.Seq2[store.
 	}
 	d.gate.Leave() // the loop body may close the store; the inner one sees to its own end
 	if persistenceID != "" {
-		if err := store.CheckID(persistenceID); err != nil {
-			return store.ListError(persistenceID, err)
-		}
 		if err := checkStoredID(persistenceID); err != nil {
 			return store.ListError(persistenceID, err)
 		}
@@ -285,6 +292,7 @@ func (d *Delta) List(ctx context.Context, persistenceID string) iter.Seq2[store.
 				if err == nil {
 					info.PersistenceID = persistenceID
 				}
+				err = named(err, store.OpList, persistenceID)
 				if !yield(info, err) {
 					return
 				}
@@ -316,8 +324,11 @@ func (d *Delta) Unwrap() store.SnapshotStore { return d.inner }
 // Keep implements store.Keeper.
 func (d *Delta) Keep() int { return d.opts.Keep }
 
-// checkStoredID returns an error unless the id can be kept.
+// checkStoredID returns an error unless the id is valid and can be kept.
 func checkStoredID(id string) error {
+	if err := store.CheckID(id); err != nil {
+		return err
+	}
 	if len(storedID(id)) > store.MaxIDBytes {
 		return fmt.Errorf("compress: %w persistence id: %d bytes; allowed are %d where it ends like the id of a base, as this one, which Delta escapes", store.ErrInvalid, len(id), store.MaxIDBytes-len(baseMark)-len(escapedMark))
 	}

@@ -25,8 +25,8 @@ func (b *base) blocks() *blockIndex {
 	return b.index
 }
 
-// bytes is about what the base holds, with its index.
-func (b *base) bytes() int64 { return int64(len(b.content)) * 4 / 3 }
+// baseBytes is about what a base of a state of that size holds, with its index.
+func baseBytes(size int) int64 { return int64(size) * 4 / 3 }
 
 // A head is what a Delta remembers of an id: its bases, and what it needs for writing.
 type head struct {
@@ -45,6 +45,9 @@ type head struct {
 	// makes no difference to who reads, and would to who writes.
 	reading atomic.Pointer[base]
 
+	// notes is what refs and bases take in bytes, as of the last turn.
+	notes atomic.Int64
+
 	// The rest belongs to who has the turn.
 
 	// former is the base that differences were from when the head of the id went to make
@@ -53,6 +56,7 @@ type head struct {
 	former former
 
 	known       bool // whether a base was looked for that there may be already
+	refused     bool // whether the store beneath takes no bases of the id
 	differences int  // from writing
 	misses      int  // bases in a row from which no difference was small
 	skip        int  // saves to come that make no base
@@ -61,6 +65,10 @@ type head struct {
 	// basesKnown.
 	bases      []uint64
 	basesKnown bool
+
+	// freed says that a snapshot which needed a base is no more, or was saved again and
+	// needs another, so that there may be a base to remove.
+	freed bool
 
 	// refs has, of snapshots that we saved or read, the numbers of the bases of ours that
 	// they need, 0 for none. Another process may have deleted or replaced them: then they
@@ -94,21 +102,16 @@ func (h *head) take(ctx context.Context) error {
 	}
 }
 
-func (h *head) give() { <-h.turn }
-
-// remember notes which base of ours a snapshot needs, 0 for none.
-func (h *head) remember(number, base uint64) {
-	if h.refs == nil || len(h.refs) >= maxRefs {
-		h.refs = make(map[uint64]uint64) // what is not in it is read when it is needed
-	}
-	h.refs[number] = base
+func (h *head) give() {
+	h.notes.Store(int64(len(h.refs)*refBytes + len(h.bases)*8))
+	<-h.turn
 }
 
-// maxRefs is of how many snapshots of an id a head remembers the base.
-const maxRefs = 1024
-
-// headBytes is what a head takes besides its bases, about.
-const headBytes = 512
+// What a head takes besides its bases, about.
+const (
+	headBytes = 512
+	refBytes  = 40 // for each of refs
+)
 
 // A former is what is remembered of a head that went: little, so that where ids take turns
 // for which there is no room together, a Save loads its base and does not write a new one.
@@ -125,6 +128,7 @@ const formerBytes = 4 << 10
 // goes first.
 type heads struct {
 	maxBytes int64
+	fresh    bool // whether an id without a head has no bases of ours
 
 	mu      sync.Mutex
 	byID    map[string]*head
@@ -135,8 +139,8 @@ type heads struct {
 	clearAt int // number of pins at which those that have ended are cleared away
 }
 
-func newHeads(maxBytes int64) *heads {
-	return &heads{maxBytes: maxBytes, byID: make(map[string]*head), formers: make(map[string]former), pins: make(map[string]pin)}
+func newHeads(maxBytes int64, fresh bool) *heads {
+	return &heads{maxBytes: maxBytes, fresh: fresh, byID: make(map[string]*head), formers: make(map[string]former), pins: make(map[string]pin)}
 }
 
 // use returns the head of an id, to be released when it is used no more. It is the
@@ -146,7 +150,7 @@ func (hs *heads) use(id string) *head {
 	defer hs.mu.Unlock()
 	h := hs.byID[id]
 	if h == nil {
-		h = &head{id: id, turn: make(chan struct{}, 1), former: hs.formers[id]}
+		h = &head{id: id, turn: make(chan struct{}, 1), basesKnown: hs.fresh, former: hs.formers[id]}
 		delete(hs.formers, id)
 		hs.byID[id] = h
 	}
@@ -161,11 +165,13 @@ func (hs *heads) use(id string) *head {
 func (hs *heads) release(h *head) {
 	hs.mu.Lock()
 	defer hs.mu.Unlock()
-	size := int64(headBytes + len(h.id))
-	for _, b := range []*base{h.writing.Load(), h.reading.Load()} {
-		if b != nil {
-			size += b.bytes()
-		}
+	size := int64(headBytes+len(h.id)) + h.notes.Load()
+	writing, reading := h.writing.Load(), h.reading.Load()
+	if writing != nil {
+		size += baseBytes(len(writing.content))
+	}
+	if reading != nil && reading != writing {
+		size += baseBytes(len(reading.content))
 	}
 	hs.bytes += size - h.size
 	h.size = size
@@ -176,6 +182,7 @@ func (hs *heads) release(h *head) {
 	for hs.bytes > hs.maxBytes && hs.idle.Len() > 0 {
 		oldest := hs.idle.Remove(hs.idle.Back()).(*head)
 		delete(hs.byID, oldest.id)
+		hs.fresh = false
 		hs.bytes -= oldest.size
 		hs.remember(oldest)
 	}

@@ -20,6 +20,9 @@ func (d *Delta) load(ctx context.Context, op, id string, fetch func() (store.Sna
 		return store.Snapshot{}, err
 	}
 	defer d.gate.Leave()
+	if err := checkStoredID(id); err != nil {
+		return store.Snapshot{}, err
+	}
 	var missed store.Snapshot // the one whose base was missing
 	for {
 		snap, err := fetch()
@@ -80,6 +83,9 @@ func (d *Delta) view(ctx context.Context, id string, view func(store.Snapshot) e
 		return nil, err
 	}
 	defer d.gate.Leave()
+	if err := checkStoredID(id); err != nil {
+		return nil, err
+	}
 	var missed store.Snapshot // the one whose base was missing
 	for {
 		late := false // whether the base has to be loaded, which must not happen in a view
@@ -149,16 +155,17 @@ func (d *Delta) lend(snap store.Snapshot, r record, b *base, view func(store.Sna
 func (d *Delta) baseAtHand(id string, name baseName) *base {
 	h := d.heads.use(id)
 	defer d.heads.release(h)
-	return h.find(name)
+	b := h.find(name)
+	if b != nil {
+		d.stats.baseHits.Add(1)
+	}
+	return b
 }
 
 // baseOf returns the base of that name, or errBaseMissing. It is checked against the
 // name when it is loaded.
 func (d *Delta) baseOf(ctx context.Context, id string, name baseName) (*base, error) {
-	h := d.heads.use(id)
-	defer d.heads.release(h)
-	if b := h.find(name); b != nil {
-		d.stats.baseHits.Add(1)
+	if b := d.baseAtHand(id, name); b != nil {
 		return b, nil
 	}
 	d.stats.baseLoads.Add(1)
@@ -171,7 +178,7 @@ func (d *Delta) baseOf(ctx context.Context, id string, name baseName) (*base, er
 	case errors.Is(err, store.ErrNotFound) || err == nil && snap.SequenceNr != name.number:
 		return nil, errBaseMissing
 	case errors.Is(err, store.ErrCorrupt):
-		return nil, corrupt("its base: %v", err)
+		return nil, corrupt("its base: %v", cause(err))
 	case err != nil:
 		return nil, fmt.Errorf("its base: %w", cause(err))
 	}
@@ -183,6 +190,8 @@ func (d *Delta) baseOf(ctx context.Context, id string, name baseName) (*base, er
 		return nil, corrupt("its base is another one than it was made from")
 	}
 	b := &base{name: name, content: r.content}
+	h := d.heads.use(id)
+	defer d.heads.release(h)
 	h.reading.Store(b)
 	return b, nil
 }

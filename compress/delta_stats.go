@@ -11,8 +11,9 @@ type DeltaStats struct {
 	StateBytes  int64 // of the states saved
 	StoredBytes int64 // given to the inner store for them, bases included
 
-	BaseHits  int64 // of a load or a Save, bases that were at hand when one was looked for
-	BaseLoads int64 // bases that had to be loaded, for a load or a Save
+	// Bases that were at hand when one was needed, for a load, a view or a Save, and those that
+	// had to be loaded.
+	BaseHits, BaseLoads int64
 }
 
 type deltaCounters struct {

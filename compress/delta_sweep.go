@@ -2,7 +2,7 @@ package compress
 
 import (
 	"context"
-	"fmt"
+	"math"
 	"slices"
 	"time"
 
@@ -21,7 +21,9 @@ const sweepAge = baseUse + 24*time.Hour
 // the numbers of bases tell, so that it may run beside them.
 //
 // It lists everything and reads the snapshots of ids that have such bases: run it now
-// and then, from one place. What it removed before an error stays removed.
+// and then, from one place. What it removed before an error stays removed. A corrupt
+// snapshot keeps the bases of its id, since it can't be told which of them it needs: Sweep
+// goes on with the other ids, and returns the error of the first such one in the end.
 func (d *Delta) Sweep(ctx context.Context) (removed int, err error) {
 	removed, err = d.sweep(ctx)
 	return removed, store.Wrap(store.OpDelete, "", 0, err)
@@ -34,6 +36,7 @@ func (d *Delta) sweep(ctx context.Context) (removed int, err error) {
 	defer d.gate.Leave()
 	var name storedName
 	var bases []uint64 // of name, newest first
+	var left error     // of the first id whose bases stay
 	group := func() error {
 		if len(bases) == 0 {
 			return nil
@@ -41,6 +44,12 @@ func (d *Delta) sweep(ctx context.Context) (removed int, err error) {
 		n, err := d.sweepBases(ctx, name, bases)
 		removed += n
 		bases = bases[:0]
+		if undecided(err) {
+			if left == nil {
+				left = err
+			}
+			return nil
+		}
 		return err
 	}
 	for info, err := range store.List(ctx, d.inner, "") {
@@ -58,7 +67,10 @@ func (d *Delta) sweep(ctx context.Context) (removed int, err error) {
 			bases = append(bases, info.SequenceNr)
 		}
 	}
-	return removed, group()
+	if err := group(); err != nil {
+		return removed, err
+	}
+	return removed, left
 }
 
 // sweepBases removes those of the bases of an id by one writer that nobody needs.
@@ -71,8 +83,8 @@ func (d *Delta) sweepBases(ctx context.Context, name storedName, bases []uint64)
 		}
 		defer h.give()
 		h.basesKnown = false // they are looked at again
-		if err := d.removeBases(ctx, h); err != nil {
-			return 0, fmt.Errorf("bases of %q: %w", name.id, cause(err))
+		if err := d.removeBases(ctx, h, math.MaxInt); err != nil {
+			return 0, removalError(store.OpDelete, name.id, 0, err)
 		}
 		return max(len(bases)-len(h.bases), 0), nil
 	}
@@ -86,10 +98,10 @@ func (d *Delta) sweepBases(ctx context.Context, name storedName, bases []uint64)
 	if err != nil {
 		return 0, err
 	}
-	for _, number := range numbers {
+	for _, number := range slices.Backward(numbers) { // as in removeUnused
 		ref, err := d.refTo(ctx, name, number)
 		if err != nil {
-			return 0, fmt.Errorf("%q at %d: %w", name.id, number, cause(err))
+			return 0, removalError(store.OpDelete, name.id, number, err)
 		}
 		if ref != 0 {
 			needed = min(needed, ref)
@@ -100,7 +112,7 @@ func (d *Delta) sweepBases(ctx context.Context, name storedName, bases []uint64)
 	}
 	stands, _ := baseID(name.writer, name.id) // where it was listed
 	if err := d.inner.Delete(ctx, stands, needed-1); err != nil {
-		return 0, fmt.Errorf("bases of %q: %w", name.id, cause(err))
+		return 0, removalError(store.OpDelete, name.id, 0, err)
 	}
 	unused := slices.DeleteFunc(slices.Clone(bases), func(n uint64) bool { return n >= needed })
 	return len(unused), nil

@@ -661,8 +661,11 @@ func TestDeltaIDs(t *testing.T) {
 	}
 	long := strings.Repeat("x", store.MaxIDBytes-8) + "~delta~w"
 	for what, err := range map[string]error{
-		"Save":   d.Save(t.Context(), store.Snapshot{PersistenceID: long, SequenceNr: 1}),
-		"Delete": d.Delete(t.Context(), long, 1),
+		"Save":       d.Save(t.Context(), store.Snapshot{PersistenceID: long, SequenceNr: 1}),
+		"Delete":     d.Delete(t.Context(), long, 1),
+		"LoadLatest": errorOf(d.LoadLatest(t.Context(), long)),
+		"LoadBefore": errorOf(d.LoadBefore(t.Context(), long, 1)),
+		"ViewLatest": d.ViewLatest(t.Context(), long, func(store.Snapshot) error { return nil }),
 	} {
 		if !errors.Is(err, store.ErrInvalid) || !strings.Contains(err.Error(), "allowed are 1016 where it ends like") {
 			t.Errorf("%s of an id too long to be escaped: %v", what, err)
@@ -693,6 +696,56 @@ func TestDeltaOverARouteKeepsBasesWithTheirSnapshots(t *testing.T) {
 	}
 	for info, err := range store.List(t.Context(), rest, "") {
 		t.Errorf("in the other store is %+v, %v", info, err)
+	}
+}
+
+func errorOf(_ store.Snapshot, err error) error { return err }
+
+// Errors name the id of the application, not the one that it is stored under.
+func TestDeltaErrorsNameNoIDOfItsOwn(t *testing.T) {
+	inner := mustMemory(t, 0)
+	zstd := mustNew(t, inner, compress.Options{})
+	d := mustDelta(t, zstd, compress.DeltaOptions{})
+	mustSave(t, d, 1, jsonState(100_000))
+	stands, _ := basesOf(t, inner)
+	snap, err := inner.LoadLatest(t.Context(), stands)
+	if err == nil {
+		snap.State[len(snap.State)/2] ^= 1
+		err = inner.Save(t.Context(), snap)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	reader := mustDelta(t, zstd, compress.DeltaOptions{})
+	if _, err := reader.LoadLatest(t.Context(), id); !errors.Is(err, store.ErrCorrupt) || strings.Contains(err.Error(), "~delta~") {
+		t.Errorf("a load whose base the store beneath calls corrupt: %v", err)
+	}
+
+	d = mustDelta(t, &fixed{}, compress.DeltaOptions{}) // which can't list
+	for _, err := range store.List(t.Context(), d, "x~delta~w") {
+		var named *store.Error
+		if !errors.As(err, &named) || named.PersistenceID != "x~delta~w" || named.Op != store.OpList {
+			t.Errorf("a listing that failed: %v", err)
+		}
+	}
+}
+
+func TestDeltaStatsOfLoads(t *testing.T) {
+	inner := mustMemory(t, 0)
+	d := mustDelta(t, shared{inner}, compress.DeltaOptions{})
+	mustSave(t, d, 1, jsonState(100_000))
+	for _, test := range []struct {
+		reader      *compress.Delta
+		hits, loads int64
+	}{{d, 3, 0}, {mustDelta(t, shared{inner}, compress.DeltaOptions{}), 2, 1}} {
+		for range 3 {
+			if err := test.reader.ViewLatest(t.Context(), id, func(store.Snapshot) error { return nil }); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if stats := test.reader.Stats(); stats.BaseHits != test.hits || stats.BaseLoads != test.loads {
+			t.Errorf("after 3 views %+v; want %d bases at hand and %d loaded", stats, test.hits, test.loads)
+		}
 	}
 }
 
@@ -939,5 +992,230 @@ func TestDeltaWithFaults(t *testing.T) {
 				below = snap.SequenceNr
 			}
 		}
+	}
+}
+
+// Bases have ids that a store beneath may refuse, though it takes those of the snapshots.
+func TestDeltaOverAStoreThatRefusesBases(t *testing.T) {
+	route, err := store.NewRouteFunc([]store.SnapshotStore{mustMemory(t, 0)}, func(id string) int {
+		if id == "order-1" {
+			return 0
+		}
+		return -1
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, test := range map[string]struct {
+		inner store.SnapshotStore
+		id    string
+	}{
+		"route without one for bases": {route, "order-1"},
+		// The base of the outer one has 1020 bytes, which the inner one can't escape.
+		"delta of a long id": {mustDelta(t, mustMemory(t, 0), compress.DeltaOptions{}), strings.Repeat("i", 1020-len("~delta~one"))},
+	} {
+		for range 2 { // the second is a restart
+			d := mustDelta(t, test.inner, compress.DeltaOptions{Keep: 2, Writer: "one", OnPruneError: func(err error) { t.Errorf("%s: %v", name, err) }})
+			if err := d.Delete(t.Context(), test.id, 1); err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+			states := history(4, 100_000)
+			for nr, state := range states {
+				if err := d.Save(t.Context(), store.Snapshot{PersistenceID: test.id, SequenceNr: uint64(nr), State: state}); err != nil {
+					t.Fatalf("%s: %v", name, err)
+				}
+			}
+			if snap, err := d.LoadLatest(t.Context(), test.id); err != nil || !bytes.Equal(snap.State, states[3]) {
+				t.Errorf("%s: %v", name, err)
+			}
+			if stats := d.Stats(); stats.Whole != 4 || stats.StateBytes != 400_000 {
+				t.Errorf("%s: %+v; want all of them whole", name, stats)
+			}
+			if err := d.Delete(t.Context(), test.id, 9); err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+	}
+}
+
+// Who saves one number over and over again, the latest state of all, leaves no more bases
+// behind than who counts on; also where the Delta has forgotten the id in between.
+func TestDeltaOfOneNumber(t *testing.T) {
+	states := history(30, 100_000)
+	for name, test := range map[string]struct {
+		opts   compress.DeltaOptions
+		others bool // are saved in between
+	}{
+		"all kept":            {compress.DeltaOptions{MaxDeltas: 2}, false},
+		"one kept":            {compress.DeltaOptions{MaxDeltas: 2, Keep: 1}, false},
+		"one kept, forgotten": {compress.DeltaOptions{MaxDeltas: 2, Keep: 1, CacheBytes: 200_000}, true},
+	} {
+		inner := mustMemory(t, 0)
+		test.opts.OnPruneError = func(err error) { t.Error(err) }
+		d := mustDelta(t, inner, test.opts)
+		for _, state := range states {
+			mustSave(t, d, 1, state)
+			wantState(t, d, state)
+			if test.others {
+				if err := d.Save(t.Context(), store.Snapshot{PersistenceID: "other", SequenceNr: 1, State: state}); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		bases := 0
+		for info, err := range store.List(t.Context(), inner, "") {
+			if err != nil {
+				t.Fatal(err)
+			}
+			if strings.HasPrefix(info.PersistenceID, id+"~delta~") {
+				bases++
+			}
+		}
+		if bases != 1 {
+			t.Errorf("%s: %d bases for one snapshot", name, bases)
+		}
+	}
+}
+
+// However many snapshots are kept, who goes on writing reads none of them to find out
+// which bases they need.
+func TestDeltaReadsNothingToRemoveBases(t *testing.T) {
+	states := history(8, 2000)
+	for _, keep := range []int{3, 500, 1500} {
+		counter := storetest.NewCounter(mustMemory(t, 0))
+		d := mustDelta(t, counter, compress.DeltaOptions{MinBytes: -1, MaxShare: 1, Keep: keep})
+		for nr := range uint64(4000) {
+			mustSave(t, d, nr, states[nr%8])
+		}
+		if loads := counter.Counts().Loads(); loads != 0 {
+			t.Errorf("with Keep %d 4000 saves loaded %d snapshots", keep, loads)
+		}
+		if _, bases := basesOf(t, counter); len(bases) > keep/16+2 {
+			t.Errorf("with Keep %d there are %d bases", keep, len(bases))
+		}
+		mustClose(t, d)
+	}
+}
+
+// A base that has no room in the cache is loaded each time.
+func TestDeltaOfStatesLargerThanItsCache(t *testing.T) {
+	for _, writer := range []string{"", "one"} {
+		d := mustDelta(t, mustMemory(t, 0), compress.DeltaOptions{CacheBytes: 100_000, Writer: writer})
+		for nr, state := range history(5, 100_000) {
+			mustSave(t, d, uint64(nr), state)
+			wantState(t, d, state)
+		}
+		stats := d.Stats()
+		stats.StoredBytes, stats.BaseHits, stats.BaseLoads = 0, 0, 0
+		if want := (compress.DeltaStats{Differences: 5, Bases: 1, StateBytes: 500_000}); stats != want {
+			t.Errorf("writer %q: %+v; want %+v", writer, stats, want)
+		}
+		mustClose(t, d)
+	}
+}
+
+// A base that is both read and written from, as after a restart, counts once.
+func TestDeltaCountsABaseOnce(t *testing.T) {
+	inner := mustMemory(t, 0)
+	opts := compress.DeltaOptions{Writer: "one", CacheBytes: 200_000} // room for a base and a half
+	states := history(8, 100_000)
+	d := mustDelta(t, shared{inner}, opts)
+	mustSave(t, d, 1, states[0])
+	mustClose(t, d)
+	counter := storetest.NewCounter(inner)
+	d = mustDelta(t, counter, opts)
+	defer mustClose(t, d)
+	for i, state := range states[1:] {
+		mustSave(t, d, uint64(i+2), state)
+	}
+	if loads := counter.Counts().Loads(); loads != 2 {
+		t.Errorf("%d loads for %d saves after a restart; want 2, for the first", loads, len(states)-1)
+	}
+}
+
+// A corrupt snapshot can't tell which base it needs: the bases stay, Delete does what it
+// was asked for, and Sweep goes on with other ids.
+func TestDeltaBesideACorruptSnapshot(t *testing.T) {
+	states := history(6, 100_000)
+	now := time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC)
+	for _, writer := range []string{"one", "two"} { // of those who delete and sweep
+		inner := mustMemory(t, 0)
+		d := mustDelta(t, shared{inner}, compress.DeltaOptions{Writer: "one", MaxDeltas: 1, Now: func() time.Time { return now }})
+		ids := []string{"a", "b", "c"}
+		for _, of := range ids {
+			for nr, state := range states {
+				if err := d.Save(t.Context(), store.Snapshot{PersistenceID: of, SequenceNr: uint64(nr), State: state}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if of != "b" {
+				continue
+			}
+			snap, err := inner.LoadLatest(t.Context(), of)
+			if err == nil {
+				snap.State[len(snap.State)/2] ^= 1
+				err = inner.Save(t.Context(), snap)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		mustClose(t, d)
+
+		var told []error
+		d = mustDelta(t, inner, compress.DeltaOptions{
+			Writer: writer,
+			Now:    func() time.Time { return now.Add(30 * 24 * time.Hour) },
+			// That a state is too large to be loaded does not keep it from being deleted.
+			MaxStateBytes: 1000,
+			OnPruneError:  func(err error) { told = append(told, err) },
+		})
+		for _, of := range ids {
+			if err := d.Delete(t.Context(), of, 3); err != nil {
+				t.Errorf("%s: Delete beside a corrupt snapshot: %v", writer, err)
+			}
+		}
+		_, err := d.Sweep(t.Context())
+		var named *store.Error
+		for _, err := range append(told, err) {
+			if !errors.Is(err, store.ErrCorrupt) || !errors.As(err, &named) || named.PersistenceID != "b" || named.SequenceNr != 5 {
+				t.Errorf("%s: %v; want that number 5 of b is corrupt", writer, err)
+			}
+		}
+		if writer == "one" && len(told) != 1 {
+			t.Errorf("OnPruneError was told %v; want what Delete found", told)
+		}
+		bases := make(map[string]int)
+		for info, err := range store.List(t.Context(), inner, "") {
+			if err != nil {
+				t.Fatal(err)
+			}
+			bases[info.PersistenceID]++
+		}
+		if a, b, c := bases["a~delta~one"], bases["b~delta~one"], bases["c~delta~one"]; a != 1 || b != 3 || c != 1 {
+			t.Errorf("%s: %d, %d and %d bases; want 1, 3 and 1", writer, a, b, c)
+		}
+		mustClose(t, d)
+	}
+}
+
+// Sweep looks at all snapshots of an id, however many there are.
+func TestDeltaSweepOfManySnapshots(t *testing.T) {
+	inner := mustMemory(t, 0)
+	opts := compress.DeltaOptions{Writer: "one", MinBytes: -1, MaxShare: 1, MaxDeltas: 1}
+	states := history(8, 2000)
+	d := mustDelta(t, shared{inner}, opts)
+	for nr := range uint64(200) {
+		mustSave(t, d, nr, states[nr%8])
+	}
+	other := mustDelta(t, shared{inner}, compress.DeltaOptions{})
+	if err := other.Delete(t.Context(), id, 99); err != nil {
+		t.Fatal(err)
+	}
+	mustClose(t, d)
+	d = mustDelta(t, inner, opts)
+	defer mustClose(t, d)
+	if removed, err := d.Sweep(t.Context()); err != nil || removed != 50 {
+		t.Errorf("%d of 100 bases removed, %v; want 50", removed, err)
 	}
 }

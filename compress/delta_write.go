@@ -27,7 +27,7 @@ const (
 // write saves a snapshot as what it is best saved as. The caller has the turn of the
 // head.
 func (d *Delta) write(ctx context.Context, h *head, snap store.Snapshot) error {
-	if _, ok := baseID(d.opts.Writer, h.id); !ok || len(snap.State) < d.opts.MinBytes || len(snap.State) == 0 {
+	if len(snap.State) < d.opts.MinBytes || len(snap.State) == 0 {
 		return d.writeWhole(ctx, h, snap)
 	}
 	if !h.known {
@@ -53,7 +53,16 @@ func (d *Delta) write(ctx context.Context, h *head, snap store.Snapshot) error {
 		h.skip--
 		return d.writeWhole(ctx, h, snap)
 	}
+	if _, ok := d.basesOf(h); !ok {
+		return d.writeWhole(ctx, h, snap)
+	}
 	return d.writeBase(ctx, h, snap)
+}
+
+// basesOf returns the id of our bases of an id, or false where it has none.
+func (d *Delta) basesOf(h *head) (stands string, ok bool) {
+	stands, ok = baseID(d.opts.Writer, h.id)
+	return stands, ok && !h.refused
 }
 
 // writeWhole saves a snapshot with all of its state.
@@ -84,11 +93,17 @@ func (d *Delta) writeDifference(ctx context.Context, h *head, snap store.Snapsho
 func (d *Delta) writeBase(ctx context.Context, h *head, snap store.Snapshot) error {
 	b := &base{content: bytes.Clone(snap.State)} // the caller's is not kept
 	b.name = baseName{writer: d.opts.Writer, number: d.nextBase(), sum: xxhash.Sum64(b.content)}
-	stands, _ := baseID(d.opts.Writer, h.id)
+	stands, _ := d.basesOf(h)
 	buffer := d.buffers.get(maxRecordHead + len(b.content) + recordTrailer)
 	record := appendWhole((*buffer)[:0], recordBase, b.content)
 	err := d.inner.Save(ctx, store.Snapshot{PersistenceID: stands, SequenceNr: b.name.number, Timestamp: d.opts.Now(), State: record})
 	d.buffers.put(buffer)
+	if errors.Is(err, store.ErrInvalid) {
+		// The store beneath takes the snapshot's id, but not that of its bases, being a
+		// Route without a store for it, or a Delta to which it is too long.
+		h.refused = true
+		return d.writeWhole(ctx, h, snap)
+	}
 	if h.basesKnown {
 		h.bases = append(h.bases, b.name.number) // also where it is not known whether it is there
 	}
@@ -113,6 +128,9 @@ func (d *Delta) put(ctx context.Context, h *head, snap store.Snapshot, record []
 	snap.PersistenceID = storedID(h.id)
 	snap.State = record
 	err := d.inner.Save(ctx, snap)
+	if old := h.refs[snap.SequenceNr]; old != 0 && old != base {
+		h.freed = true
+	}
 	if err != nil {
 		delete(h.refs, snap.SequenceNr)
 		if base != 0 && unknownOutcome(err) {
@@ -120,7 +138,7 @@ func (d *Delta) put(ctx context.Context, h *head, snap store.Snapshot, record []
 		}
 		return named(err, store.OpSave, h.id)
 	}
-	h.remember(snap.SequenceNr, base)
+	d.remember(h, snap.SequenceNr, base)
 	d.stats.stateBytes.Add(int64(size))
 	d.stats.storedBytes.Add(int64(len(record)))
 	return nil
@@ -138,9 +156,12 @@ func (d *Delta) recall(ctx context.Context, h *head) error {
 			h.differences = h.former.differences
 		}
 		h.former = former{}
-	} else if d.named {
-		stands, _ := baseID(d.opts.Writer, h.id)
+	} else if stands, ok := d.basesOf(h); d.named && ok {
 		newest, err := d.newestBase(ctx, stands)
+		if errors.Is(err, store.ErrInvalid) {
+			h.refused = true // as in writeBase
+			return nil
+		}
 		if err != nil {
 			return fmt.Errorf("its bases: %w", cause(err))
 		}
@@ -157,17 +178,17 @@ func (d *Delta) recall(ctx context.Context, h *head) error {
 // newestBase returns the greatest number of the bases that stand under an id; 0 where there
 // are none.
 func (d *Delta) newestBase(ctx context.Context, stands string) (uint64, error) {
-	if _, ok := store.As[store.Lister](d.inner); ok {
-		for info, err := range store.List(ctx, d.inner, stands) {
+	for info, err := range store.List(ctx, d.inner, stands) {
+		if !errors.Is(err, errors.ErrUnsupported) {
 			return info.SequenceNr, err // they are listed newest first
 		}
-		return 0, nil
+		snap, err := d.inner.LoadLatest(ctx, stands)
+		if errors.Is(err, store.ErrNotFound) {
+			return 0, nil
+		}
+		return snap.SequenceNr, err
 	}
-	snap, err := d.inner.LoadLatest(ctx, stands)
-	if errors.Is(err, store.ErrNotFound) {
-		return 0, nil
-	}
-	return snap.SequenceNr, err
+	return 0, nil
 }
 
 // recalled returns the base that the newest snapshot is from, if it is one of ours. Where
@@ -209,12 +230,28 @@ func (n baseName) made() time.Time { return time.UnixMilli(int64(n.number >> 20)
 // prune obeys Keep after a Save of that number, and removes the bases that nobody needs
 // any more. The caller has the turn of the head.
 func (d *Delta) prune(ctx context.Context, h *head, number uint64) {
-	if d.opts.Keep == 0 {
+	var err error
+	switch {
+	case d.opts.Keep > 0:
+		err = d.pruneTo(ctx, h, number)
+	case h.freed:
+		err = d.removeBases(ctx, h, d.maxUnread())
+	}
+	if err != nil {
+		d.opts.OnPruneError(removalError(store.OpPrune, h.id, number, err))
 		return
 	}
-	if err := d.pruneTo(ctx, h, number); err != nil {
-		d.opts.OnPruneError(&store.Error{Op: store.OpPrune, PersistenceID: h.id, SequenceNr: number, Err: cause(err)})
+	h.freed = false
+}
+
+// removalError returns the error of a removal that was to go up to that number. Where it is
+// a snapshot that is corrupt, its number stands in the place of that.
+func removalError(op, id string, number uint64, err error) error {
+	var e *store.Error
+	if errors.Is(err, store.ErrCorrupt) && errors.As(err, &e) {
+		number = e.SequenceNr
 	}
+	return &store.Error{Op: op, PersistenceID: id, SequenceNr: number, Err: cause(err)}
 }
 
 func (d *Delta) pruneTo(ctx context.Context, h *head, number uint64) error {
@@ -224,20 +261,27 @@ func (d *Delta) pruneTo(ctx context.Context, h *head, number uint64) error {
 	}
 	// They are listed newest first.
 	first := slices.IndexFunc(numbers, func(n uint64) bool { return n <= number })
-	if first < 0 || len(numbers)-first <= d.opts.Keep {
+	if first >= 0 && len(numbers)-first > d.opts.Keep {
+		end := first + d.opts.Keep
+		if err := d.inner.Delete(ctx, storedID(h.id), numbers[end]); err != nil {
+			return err
+		}
+		for _, gone := range numbers[end:] {
+			delete(h.refs, gone)
+		}
+		numbers = numbers[:end]
+		h.freed = true
+	}
+	if !h.freed && h.basesKnown {
 		return nil
 	}
-	end := first + d.opts.Keep
-	if err := d.inner.Delete(ctx, storedID(h.id), numbers[end]); err != nil {
-		return err
-	}
-	return d.removeUnused(ctx, h, numbers[:end])
+	return d.removeUnused(ctx, h, numbers, d.maxUnread())
 }
 
-// removeBases removes the bases of ours that no snapshot of the id needs any more. The
-// caller has the turn of the head.
-func (d *Delta) removeBases(ctx context.Context, h *head) error {
-	if _, ok := baseID(d.opts.Writer, h.id); !ok {
+// removeBases removes the bases of ours that no snapshot of the id needs any more, unless
+// it takes reading more than most snapshots to know. The caller has the turn of the head.
+func (d *Delta) removeBases(ctx context.Context, h *head, most int) error {
+	if _, ok := d.basesOf(h); !ok {
 		return nil
 	}
 	numbers, err := d.numbers(ctx, storedID(h.id))
@@ -247,18 +291,21 @@ func (d *Delta) removeBases(ctx context.Context, h *head) error {
 	if err != nil {
 		return err
 	}
-	return d.removeUnused(ctx, h, numbers)
+	return d.removeUnused(ctx, h, numbers, most)
 }
 
-// removeUnused removes the bases of ours that none of the snapshots needs, which are all
-// of the id.
-func (d *Delta) removeUnused(ctx context.Context, h *head, numbers []uint64) error {
-	stands, ok := baseID(d.opts.Writer, h.id)
+// removeUnused is removeBases where the numbers of the snapshots are known, newest first.
+func (d *Delta) removeUnused(ctx context.Context, h *head, numbers []uint64, most int) error {
+	stands, ok := d.basesOf(h)
 	if !ok {
 		return nil
 	}
 	if !h.basesKnown {
 		bases, err := d.numbers(ctx, stands)
+		if errors.Is(err, store.ErrInvalid) {
+			h.refused = true // as in writeBase
+			return nil
+		}
 		if err != nil {
 			return err
 		}
@@ -278,14 +325,14 @@ func (d *Delta) removeUnused(ctx context.Context, h *head, numbers []uint64) err
 		needed = min(needed, pinned)
 	}
 	unread := 0
-	for _, number := range numbers {
+	for _, number := range slices.Backward(numbers) { // where the oldest needs the oldest, no more are looked at
 		if needed <= h.bases[0] {
 			return nil // all of them
 		}
 		ref, known := h.refs[number]
 		if !known {
-			if unread++; unread > max(maxUnread, d.opts.Keep) {
-				return nil // rather than reading thousands of snapshots, a later call will do
+			if unread++; unread > most {
+				return nil // a later call goes on from here, or Sweep does it
 			}
 			var err error
 			if ref, err = d.refOf(ctx, h, number); err != nil {
@@ -315,8 +362,9 @@ func (d *Delta) removeUnused(ctx context.Context, h *head, numbers []uint64) err
 	return nil
 }
 
-// maxUnread is how many snapshots are read to find out which bases they need.
-const maxUnread = 64
+// maxUnread returns how many snapshots a Save or Delete reads at most to find out which
+// bases they need: all that Keep leaves, and otherwise not thousands.
+func (d *Delta) maxUnread() int { return max(64, d.opts.Keep) }
 
 // refOf reads which base of ours a snapshot needs; 0 for none.
 func (d *Delta) refOf(ctx context.Context, h *head, number uint64) (uint64, error) {
@@ -324,9 +372,20 @@ func (d *Delta) refOf(ctx context.Context, h *head, number uint64) (uint64, erro
 	if err != nil {
 		return 0, err
 	}
-	h.remember(number, ref)
+	d.remember(h, number, ref)
 	return ref, nil
 }
+
+// remember notes which base of ours a snapshot needs, 0 for none.
+func (d *Delta) remember(h *head, number, base uint64) {
+	if h.refs == nil || len(h.refs) > max(maxRefs, d.opts.Keep) {
+		h.refs = make(map[uint64]uint64) // what is not in it is read when it is needed
+	}
+	h.refs[number] = base
+}
+
+// maxRefs is of how many snapshots of an id a head remembers the base, if Keep is not more.
+const maxRefs = 1024
 
 // refTo reads which base of a writer a snapshot needs; 0 for none. Where the snapshot is
 // corrupt that can't be told, and is an error.
@@ -338,11 +397,20 @@ func (d *Delta) refTo(ctx context.Context, name storedName, number uint64) (uint
 	if err != nil || !isRecord(snap.State) {
 		return 0, err
 	}
-	r, err := d.parse(snap.State)
-	if err != nil || r.kind != recordDifference || r.base.writer != name.writer {
-		return 0, err
+	r, err := parseRecord(snap.State, math.MaxInt64) // its state is not looked at, and may be over MaxStateBytes
+	if err != nil {
+		return 0, store.Wrap(store.OpLoadBefore, name.id, number, err)
+	}
+	if r.kind != recordDifference || r.base.writer != name.writer {
+		return 0, nil
 	}
 	return r.base.number, nil
+}
+
+// undecided says whether a removal of bases failed since a snapshot can't tell which base
+// it needs, being damaged or in a format of a later version.
+func undecided(err error) bool {
+	return errors.Is(err, store.ErrCorrupt) || errors.Is(err, errors.ErrUnsupported)
 }
 
 // numbers returns those of the snapshots of an id of the inner store, newest first.

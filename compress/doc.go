@@ -129,8 +129,9 @@
 // snapshots; one by function must see to that itself.
 //
 // An id of the application that ends like one of a base, in ~delta~ and a name or an equals
-// sign, is stored with ~delta~= behind it. An id whose bases would have ids over
-// store.MaxIDBytes has none: its snapshots are stored whole.
+// sign, is stored with ~delta~= behind it; what the inner store held under such an id before
+// the wrapper is out of its reach. An id whose bases would have ids over store.MaxIDBytes has
+// none, nor one for whose bases the inner store has no place: its snapshots are stored whole.
 //
 // A Delta refers to bases of its own alone, and only it removes them: it reads which of
 // them the snapshots that are left still need, while no other call writes the id, and
