@@ -95,6 +95,7 @@ func TestStoredIsNilWhereNothingLists(t *testing.T) {
 func TestStoredCountsTheBasesOfADelta(t *testing.T) {
 	opts := quick
 	opts.States, opts.MinBytes, opts.MaxBytes, opts.Change = nil, 100<<10, 100<<10, 0.01
+	opts.Rounds, opts.Duration = 1, time.Second // for some saves and loads of large states, also on a busy machine
 	delta := func(inner store.SnapshotStore) store.SnapshotStore {
 		d, err := compress.NewDelta(inner, compress.DeltaOptions{Keep: 1})
 		if err != nil {
