@@ -7,6 +7,7 @@ import (
 	"math/bits"
 	"math/rand/v2"
 	"runtime"
+	"sync/atomic"
 
 	"golang.org/x/sync/errgroup"
 )
@@ -146,20 +147,29 @@ func (x *blockIndex) differ(state []byte, most int) (difference, bool) {
 		return difference{}, false
 	}
 	pieces := make([][]stretch, max(1, len(state)/pieceSize))
+	var taken atomic.Int64 // by the pieces that are done, at least
 	var group errgroup.Group
 	group.SetLimit(runtime.GOMAXPROCS(0))
 	for i := range pieces {
-		start, end := part(len(state), i, len(pieces)), part(len(state), i+1, len(pieces))
+		look := func() error {
+			if taken.Load() <= int64(most) {
+				start, end := part(len(state), i, len(pieces)), part(len(state), i+1, len(pieces))
+				var takes int
+				pieces[i], takes = x.stretches(state, start, end, most)
+				taken.Add(int64(takes))
+			}
+			return nil
+		}
 		if len(pieces) == 1 {
-			pieces[i] = x.stretches(state, start, end, most)
+			_ = look() // never fails
 			break
 		}
-		group.Go(func() error {
-			pieces[i] = x.stretches(state, start, end, most)
-			return nil
-		})
+		group.Go(look)
 	}
 	_ = group.Wait() // none fails
+	if taken.Load() > int64(most) {
+		return difference{}, false
+	}
 	var d difference
 	next := 0 // where in the base the next byte of state stands if nothing moved
 	var open stretch
@@ -187,23 +197,24 @@ func (x *blockIndex) differ(state []byte, most int) (difference, bool) {
 // pieceSize is the least that is looked at by itself.
 const pieceSize = 256 << 10
 
-// stretches returns the stretches of a piece of state. Where there are more than most
-// literals the last one has too many.
-func (x *blockIndex) stretches(state []byte, start, end, most int) []stretch {
-	var found []stretch
+// stretches returns the stretches of a piece of state, and how many bytes they take at
+// least. Where those are more than most the piece was not looked at to its end.
+func (x *blockIndex) stretches(state []byte, start, end, most int) (found []stretch, takes int) {
+	const minStep = 3
+	takes = -minStep // the first may go on where the piece before ended
 	next := start
 	state = state[:end]
-	for total := 0; start < end && total <= most; {
+	for start < end && takes <= most {
 		at, from, to := x.match(state, start, next, most)
 		for at > start && from > 0 && to > from && state[at-1] == x.base[from-1] {
 			at, from = at-1, from-1
 		}
 		found = append(found, stretch{state[start:at], from, to})
-		total += at - start
+		takes += at - start + minStep
 		start = at + to - from
 		next = to
 	}
-	return found
+	return found, takes
 }
 
 // match returns the first position in state, from start on, at which bytes stand that

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
+	"runtime"
 	"testing"
 )
 
@@ -224,5 +225,45 @@ func BenchmarkDifference(b *testing.B) {
 				}
 			})
 		}
+	}
+}
+
+// A difference of as many bytes as are allowed is found, one of a byte more is not, and to
+// find out so takes no memory to speak of, also where there is nothing but steps.
+func TestDifferKeepsToItsBound(t *testing.T) {
+	base := records(4 << 20)
+	x := newBlockIndex(base)
+	for name, state := range map[string][]byte{
+		"same": base, "1 %": edited(base, 0.01, 1), "10 %": edited(base, 0.1, 2), "turned": append(bytes.Clone(base[1<<20:]), base[:1<<20]...),
+	} {
+		d, ok := x.differ(state, len(state))
+		size := len(d.steps) + len(d.literals)
+		if !ok {
+			t.Fatalf("%s: no difference", name)
+		}
+		if _, ok := x.differ(state, size); !ok {
+			t.Errorf("%s: no difference of %d bytes, as many as it has", name, size)
+		}
+		if _, ok := x.differ(state, size-1); ok {
+			t.Errorf("%s: a difference of less than %d bytes", name, size)
+		}
+	}
+
+	chaos := make([]byte, 4<<20)
+	rand.NewChaCha8([32]byte{}).Read(chaos) // never fails
+	var blocks []byte
+	for i := range len(chaos) / blockSize {
+		at := i * 7919 % (len(chaos) / blockSize) * blockSize
+		blocks = append(blocks, chaos[at:at+blockSize]...)
+	}
+	x = newBlockIndex(chaos)
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	if _, ok := x.differ(blocks, len(blocks)/100); ok {
+		t.Error("blocks in another order have a small difference")
+	}
+	runtime.ReadMemStats(&after)
+	if took := after.TotalAlloc - before.TotalAlloc; took > uint64(len(blocks))/2 {
+		t.Errorf("that took %d bytes for a state of %d", took, len(blocks))
 	}
 }
