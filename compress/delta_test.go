@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"iter"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -1219,3 +1220,112 @@ func TestDeltaSweepOfManySnapshots(t *testing.T) {
 		t.Errorf("%d of 100 bases removed, %v; want 50", removed, err)
 	}
 }
+
+// A ctx that ends at any step of a call: its error is the call's, unless the call was as
+// good as done, and what was there before or acknowledged since is there.
+func TestDeltaWithACtxThatEndsAtAnyStep(t *testing.T) {
+	states := history(8, 3000)
+	opts := compress.DeltaOptions{MinBytes: -1, MaxDeltas: 2, Keep: 2, Writer: "one"}
+	for name, call := range map[string]func(ctx context.Context, d *compress.Delta) error{
+		"Save":       func(ctx context.Context, d *compress.Delta) error { return d.Save(ctx, snapshot(6, states[6])) },
+		"LoadLatest": func(ctx context.Context, d *compress.Delta) error { return errorOf(d.LoadLatest(ctx, id)) },
+		"LoadBefore": func(ctx context.Context, d *compress.Delta) error { return errorOf(d.LoadBefore(ctx, id, 5)) },
+		"ViewLatest": func(ctx context.Context, d *compress.Delta) error {
+			return d.ViewLatest(ctx, id, func(store.Snapshot) error { return nil })
+		},
+		"Delete": func(ctx context.Context, d *compress.Delta) error { return d.Delete(ctx, id, 4) },
+		"Sweep": func(ctx context.Context, d *compress.Delta) error {
+			_, err := d.Sweep(ctx)
+			return err
+		},
+	} {
+		for _, done := range []bool{false, true} { // whether the step is done all the same
+			step := 1
+			for ended := true; ended; step++ { // until the call has no more steps
+				inner := mustMemory(t, 0)
+				d := mustDelta(t, shared{inner}, opts)
+				for nr := uint64(1); nr < 6; nr++ {
+					mustSave(t, d, nr, states[nr])
+				}
+				mustClose(t, d)
+
+				ctx, cancel := context.WithCancel(t.Context())
+				defer cancel()
+				ending := &endingCtx{inner: inner, at: step, done: done, cancel: cancel}
+				d = mustDelta(t, ending, opts)
+				err := call(ctx, d)
+				ended = ctx.Err() != nil
+				if err != nil && !(ended && errors.Is(err, context.Canceled)) {
+					t.Errorf("%s, ended at step %d: %v", name, step, err)
+				}
+				reader := mustDelta(t, shared{inner}, compress.DeltaOptions{})
+				least := uint64(5)
+				if name == "Save" && err == nil {
+					least = 6
+				}
+				snap, loadErr := reader.LoadLatest(t.Context(), id)
+				if loadErr != nil || snap.SequenceNr < least || !bytes.Equal(snap.State, states[snap.SequenceNr]) {
+					t.Errorf("%s, ended at step %d: number %d, %v; want %d", name, step, snap.SequenceNr, loadErr, least)
+				}
+				mustSave(t, d, 7, states[7]) // the turn was given back, and bases are known again
+				for number := range uint64(8) {
+					snap, err := reader.LoadBefore(t.Context(), id, number+1)
+					if err != nil && !errors.Is(err, store.ErrNotFound) || err == nil && !bytes.Equal(snap.State, states[snap.SequenceNr]) {
+						t.Errorf("%s, ended at step %d: number %d after one more save: %v", name, step, number, err)
+					}
+				}
+			}
+			if want := map[string]int{"Save": 6, "Delete": 4, "Sweep": 4}[name]; step-2 < max(want, 2) {
+				t.Errorf("%s has %d steps; want more to be tried", name, step-2)
+			}
+		}
+	}
+}
+
+// endingCtx cancels a ctx at one of the calls it is given, before or after that is done.
+type endingCtx struct {
+	inner  *memory.Store
+	at     int
+	done   bool
+	cancel func()
+
+	steps int
+}
+
+func (e *endingCtx) step(do func()) {
+	e.steps++
+	if e.steps == e.at && !e.done {
+		e.cancel()
+	}
+	do()
+	if e.steps == e.at && e.done {
+		e.cancel()
+	}
+}
+
+func (e *endingCtx) Save(ctx context.Context, snap store.Snapshot) (err error) {
+	e.step(func() { err = e.inner.Save(ctx, snap) })
+	return err
+}
+
+func (e *endingCtx) LoadLatest(ctx context.Context, of string) (snap store.Snapshot, err error) {
+	e.step(func() { snap, err = e.inner.LoadLatest(ctx, of) })
+	return snap, err
+}
+
+func (e *endingCtx) LoadBefore(ctx context.Context, of string, nr uint64) (snap store.Snapshot, err error) {
+	e.step(func() { snap, err = e.inner.LoadBefore(ctx, of, nr) })
+	return snap, err
+}
+
+func (e *endingCtx) Delete(ctx context.Context, of string, nr uint64) (err error) {
+	e.step(func() { err = e.inner.Delete(ctx, of, nr) })
+	return err
+}
+
+func (e *endingCtx) List(ctx context.Context, of string) (listing iter.Seq2[store.Info, error]) {
+	e.step(func() { listing = e.inner.List(ctx, of) })
+	return listing
+}
+
+func (e *endingCtx) Close() error { return nil }
