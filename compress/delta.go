@@ -29,7 +29,9 @@ type DeltaOptions struct {
 	MaxShare float64
 
 	// MaxDeltas is how many snapshots in a row are stored as differences from one base,
-	// 1 or more; 0 means 16. The more there are, the more the last ones differ.
+	// besides the one that it was made for, 1 or more; 0 means 16. The more there are, the
+	// more the last ones differ. A Delta with a Writer that goes on from a base after a
+	// restart, or after it had forgotten the id (CacheBytes), counts anew.
 	MaxDeltas int
 
 	// Keep is how many snapshots of an id remain at or below the one just saved; 0
@@ -60,10 +62,12 @@ type DeltaOptions struct {
 	// bases, which is why two processes over one inner store can't take each other's
 	// away. So a Delta with a name of chance begins each id with a base. One with a name
 	// goes on from the base of its last run, which it loads with the first Save of an
-	// id. No two Deltas that are open at a time may have the same name.
+	// id. No two Deltas that are open at a time may have the same name: each would remove
+	// bases that snapshots of the other need.
 	Writer string
 
-	// Now tells the time, for the numbers of bases; nil means time.Now.
+	// Now tells the time, for the numbers and the age of bases, up to the year 2248; nil
+	// means time.Now.
 	Now func() time.Time
 }
 
@@ -128,8 +132,9 @@ func (o DeltaOptions) withDefaults() DeltaOptions {
 // A snapshot is as durable when Save returns as the inner store makes it, with its base.
 // A load of a damaged one, or of one whose base is, is store.ErrCorrupt.
 //
-// Memory is CacheBytes for bases, and for each call that saves or views a state a buffer of
-// about the size of what is stored, or of the state.
+// Memory is CacheBytes for bases and what is known of ids, and for each call that saves or
+// views a state a buffer of about the size of what is stored, or of the state. A Save that
+// makes a base also copies the state, for that.
 type Delta struct {
 	inner   store.SnapshotStore
 	opts    DeltaOptions
@@ -208,7 +213,8 @@ func (d *Delta) save(ctx context.Context, snap store.Snapshot) error {
 }
 
 // LoadLatest implements store.SnapshotStore. It takes at most two loads of the inner
-// store: of the snapshot, and of its base where that is not at hand.
+// store, of the snapshot and of its base where that is not at hand, and begins again where
+// both were removed in between.
 func (d *Delta) LoadLatest(ctx context.Context, persistenceID string) (store.Snapshot, error) {
 	snap, err := d.load(ctx, store.OpLoadLatest, persistenceID, func() (store.Snapshot, error) {
 		return d.inner.LoadLatest(ctx, storedID(persistenceID))

@@ -16,9 +16,10 @@ const sweepAge = baseUse + 24*time.Hour
 
 // Sweep removes the bases that no snapshot needs, and returns how many. While a
 // Delta runs it removes its own by itself; what is left for Sweep are those of writers
-// that are no more, above all of Deltas without a name, which leave the last base of
-// every id behind. Of other writers it removes those made eight days ago or earlier, as
-// the numbers of bases tell, so that it may run beside them.
+// that are no more, above all of Deltas without a name, which leave behind the bases that
+// the last snapshots of every id needed, and those that it had forgotten (CacheBytes) of
+// numbers that were saved again. Of other writers it removes those made eight days ago or
+// earlier, as the numbers of bases tell, so that it may run beside them.
 //
 // It lists everything and reads the snapshots of ids that have such bases: run it now
 // and then, from one place. What it removed before an error stays removed. A corrupt

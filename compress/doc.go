@@ -133,14 +133,19 @@
 // the wrapper is out of its reach. An id whose bases would have ids over store.MaxIDBytes has
 // none, nor one for whose bases the inner store has no place: its snapshots are stored whole.
 //
-// A Delta refers to bases of its own alone, and only it removes them: it reads which of
-// them the snapshots that are left still need, while no other call writes the id, and
-// removes those that are older than all of these. No other process can write a snapshot
-// that needs one. So two processes may save, delete and prune the same ids over one
-// store, and no snapshot loses its base, without a request more than the writes
-// take. The price is that a Delta begins every id with a new base, unless it has a name
-// (DeltaOptions.Writer) and meets its own, and that the last base of a Delta
-// that is no more stays: see Sweep.
+// A Delta saves differences from bases of its own alone, and only it removes those (Sweep
+// apart): while no other call of it writes the id it finds out which of them the snapshots
+// that are left still need, and removes those that are older than all of these. No other
+// process can write a snapshot that needs one. So two processes may save, delete and prune
+// the same ids over one store, and no snapshot loses its base, without a lock in the store.
+// The price is that a Delta begins every id with a new base, unless it has a name
+// (DeltaOptions.Writer) and meets its own, and that the bases which the snapshots of a Delta
+// that is no more needed last stay when these are gone: see Sweep.
+//
+// A Save whose outcome is unknown may come to be stored after it returned. Its base is kept
+// for an hour, by the Delta that it was called on. It is not kept by a later one of the same
+// Writer: a process that was killed in a Save should be given the time that its last
+// requests may take before another goes on in its name.
 //
 // A base that is missing all the same, or another one than the difference was made from, or
 // damaged, makes its snapshots store.ErrCorrupt: a store.Fallback outside of the Delta
