@@ -31,7 +31,7 @@ type DeltaOptions struct {
 	// MaxDeltas is how many snapshots in a row are stored as differences from one base,
 	// besides the one that it was made for, 1 or more; 0 means 16. The more there are, the
 	// more the last ones differ. A Delta with a Writer that goes on from a base after a
-	// restart, or after it had forgotten the id (CacheBytes), counts anew.
+	// restart counts anew.
 	MaxDeltas int
 
 	// Keep is how many snapshots of an id remain at or below the one just saved; 0
